@@ -1,0 +1,240 @@
+//! One answer a question, bound to what was shown.
+
+use countersign_domain::{
+    Approval, ApprovalId, ApprovalState, Decision, ExecutionId, FlowId, Ids, Outcome, Question, RandomIds,
+    SequentialIds, Surface, Timestamp,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// Always the same id.
+fn fixed_id() -> ApprovalId {
+    ApprovalId::from_uuid(SequentialIds::default().ordered(Timestamp::from_millis(7)))
+}
+
+fn question() -> Question {
+    Question {
+        title: "Deploy api v2?".to_owned(),
+        body: "to **production**".to_owned(),
+        feedback_enabled: true,
+        payload: json!({"body": {"service": "api"}}),
+        if_approved: vec!["Reply “released”".to_owned()],
+        if_rejected: vec!["Reply “held”".to_owned()],
+    }
+}
+
+fn pending() -> Approval {
+    let id = fixed_id();
+    let question = question();
+    Approval {
+        id,
+        state: ApprovalState::Pending,
+        flow_id: FlowId::from_uuid(id.uuid()),
+        flow_name: "Deploy".to_owned(),
+        execution_id: ExecutionId::from_uuid(id.uuid()),
+        chat_id: "chat".to_owned(),
+        node_id: "humanInputAgentflow_0".to_owned(),
+        node_label: "Approve?".to_owned(),
+        content_hash: question.hash(id),
+        question,
+        signed: false,
+        created_at: Timestamp::from_millis(1_000),
+        decision: None,
+    }
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![Just(Outcome::Approve), Just(Outcome::Reject)]
+}
+
+fn surface() -> impl Strategy<Value = Surface> {
+    prop_oneof![
+        Just(Surface::Notification),
+        Just(Surface::Inbox),
+        Just(Surface::Cli),
+        Just(Surface::Api),
+        Just(Surface::Webhook),
+        Just(Surface::Policy),
+    ]
+}
+
+prop_compose! {
+    fn decision()(
+        outcome in outcome(),
+        surface in surface(),
+        feedback in proptest::option::of(".{0,20}"),
+        person in proptest::option::of("[a-z]{1,8}"),
+        at in 0_i64..4_000_000_000_000,
+    ) -> Decision {
+        Decision {
+            outcome, feedback, surface, person,
+            decided_at: Timestamp::from_millis(at),
+            content_hash: pending().content_hash,
+        }
+    }
+}
+
+fn state() -> impl Strategy<Value = ApprovalState> {
+    prop_oneof![
+        Just(ApprovalState::Pending),
+        Just(ApprovalState::Approved),
+        Just(ApprovalState::Rejected),
+        Just(ApprovalState::Expired),
+        Just(ApprovalState::Withdrawn),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn only_the_first_of_any_number_of_answers_counts(answers in proptest::collection::vec(decision(), 1..12)) {
+        let mut approval = pending();
+        for (place, answer) in answers.iter().enumerate() {
+            let before = approval.clone();
+            match approval.decide(answer.clone()) {
+                Ok(()) => prop_assert_eq!(place, 0, "a later answer was taken"),
+                Err(already) => {
+                    prop_assert!(place > 0, "the first answer was refused");
+                    prop_assert_eq!(&*already.0, &before, "the loser is shown the approval as it stands");
+                    prop_assert_eq!(&approval, &before, "a refused answer changed something");
+                }
+            }
+        }
+        prop_assert_eq!(approval.decision.as_ref(), answers.first());
+        prop_assert_eq!(approval.state, answers[0].outcome.state());
+    }
+
+    #[test]
+    fn what_does_not_wait_takes_no_answer(state in state(), answer in decision()) {
+        let mut approval = Approval { state, ..pending() };
+        let taken = approval.decide(answer).is_ok();
+        prop_assert_eq!(taken, state == ApprovalState::Pending, "state {}", state);
+    }
+
+    #[test]
+    fn the_loser_is_told_what_who_when_and_where(first in decision(), second in decision()) {
+        let mut approval = pending();
+        approval.decide(first.clone()).expect("the first answer is taken");
+        let told = approval.decide(second).expect_err("the second answer is refused").to_string();
+        let state = first.outcome.state().to_string();
+        prop_assert!(told.starts_with(&format!("Approval already {state}")), "{}", told);
+        prop_assert!(told.contains(&first.decided_at.to_string()), "when is missing: {}", told);
+        prop_assert!(told.contains(&first.surface.to_string()), "where is missing: {}", told);
+        if let Some(person) = &first.person {
+            prop_assert!(told.contains(&format!("by {person}")), "who is missing: {}", told);
+        }
+    }
+
+    #[test]
+    fn an_approval_reads_back_as_it_was_written(answer in proptest::option::of(decision())) {
+        let mut approval = pending();
+        if let Some(answer) = answer {
+            approval.decide(answer).expect("the first answer is taken");
+        }
+        let text = serde_json::to_string(&approval).expect("an approval can be written");
+        let read: Approval = serde_json::from_str(&text).expect("and read");
+        prop_assert_eq!(read, approval);
+    }
+
+    /// Moving a character from the end of one part to the beginning of the next is another question.
+    #[test]
+    fn the_hash_keeps_the_parts_apart(title in "[a-z]{1,12}", body in "[a-z]{0,12}") {
+        let id = fixed_id();
+        let one = Question { title: title.clone(), body: body.clone(), ..question() };
+        let (kept, moved) = title.split_at(title.len() - 1);
+        let other = Question { title: kept.to_owned(), body: format!("{moved}{body}"), ..question() };
+        prop_assert_ne!(one.hash(id), other.hash(id));
+    }
+}
+
+#[test]
+fn every_part_of_what_is_shown_is_in_the_hash() {
+    let id = fixed_id();
+    let shown = question();
+    let hash = shown.hash(id);
+    assert_eq!(
+        hash,
+        shown.clone().hash(id),
+        "the same question has the same hash"
+    );
+    assert_eq!(hash.as_str().len(), 64);
+    let changed = [
+        (
+            "title",
+            Question {
+                title: "Deploy api v3?".to_owned(),
+                ..shown.clone()
+            },
+        ),
+        (
+            "body",
+            Question {
+                body: "to **staging**".to_owned(),
+                ..shown.clone()
+            },
+        ),
+        (
+            "feedback",
+            Question {
+                feedback_enabled: false,
+                ..shown.clone()
+            },
+        ),
+        (
+            "payload",
+            Question {
+                payload: json!({"body": {"service": "apx"}}),
+                ..shown.clone()
+            },
+        ),
+        (
+            "payload type",
+            Question {
+                payload: Value::Null,
+                ..shown.clone()
+            },
+        ),
+        (
+            "if approved",
+            Question {
+                if_approved: vec!["Delete all".to_owned()],
+                ..shown.clone()
+            },
+        ),
+        (
+            "if rejected",
+            Question {
+                if_rejected: vec![],
+                ..shown.clone()
+            },
+        ),
+    ];
+    for (part, other) in changed {
+        assert_ne!(hash, other.hash(id), "{part} is not in the hash");
+    }
+    assert_ne!(
+        hash,
+        shown.hash(ApprovalId::from_uuid(RandomIds.random())),
+        "the hash of one approval must not fit another"
+    );
+}
+
+#[test]
+fn the_words_on_the_wire_are_the_promised_ones() {
+    for (outcome, word, human_input) in [
+        (Outcome::Approve, "approve", "proceed"),
+        (Outcome::Reject, "reject", "reject"),
+    ] {
+        assert_eq!(serde_json::to_value(outcome).ok(), Some(json!(word)));
+        assert_eq!(
+            outcome.human_input_type(),
+            human_input,
+            "a Flowise client uses these words"
+        );
+    }
+    for word in ["Approve", "APPROVE", "yes", "proceed", ""] {
+        assert!(
+            serde_json::from_value::<Outcome>(json!(word)).is_err(),
+            "{word:?} must not be an answer"
+        );
+    }
+}
