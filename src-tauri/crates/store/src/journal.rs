@@ -1,0 +1,325 @@
+//! The journal file: one JSON object a line, each with its number and the SHA-256 of the line before.
+//!
+//! **Order of a commit.** The tree comes first: its batch holds the changes, the number and hash of the newest
+//! line ([`Head`]) and, cut into pieces, the text of the lines themselves. Only when that is synced are the lines
+//! appended to the file and synced; then the commit is acknowledged. So after a crash in between
+//! - the tree is ahead of the file by at most one commit, whose lines are in the pieces: they are appended;
+//! - a line that was cut while it was written is set aside and appended again from the pieces;
+//! - a file that is ahead of the tree means that the tree has lost commits: its lines are applied to the tree.
+//!
+//! Written the other way round, lines of a commit that never happened could not be told from lines that a damaged
+//! tree has forgotten.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use countersign_domain::{JournalLine, Timestamp};
+use sha2::{Digest, Sha256};
+
+use crate::StoreError;
+use crate::key;
+use crate::value::{INLINE_MAX, Slot, Stored};
+
+/// The file's name in the data folder.
+pub const JOURNAL_FILE: &str = "journal.jsonl";
+
+const PIECE: usize = INLINE_MAX;
+
+/// The newest line, as the tree knows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Its number; 0 before the first line.
+    pub(crate) number: u64,
+    /// Its SHA-256.
+    pub(crate) hash: [u8; 32],
+    /// The length of the lines of the newest commit that wrote any.
+    held: u64,
+}
+
+impl Head {
+    pub(crate) const fn at(number: u64, hash: [u8; 32]) -> Self {
+        Self {
+            number,
+            hash,
+            held: 0,
+        }
+    }
+
+    pub(crate) fn key() -> Vec<u8> {
+        vec![key::JOURNAL_HEAD]
+    }
+
+    pub(crate) fn load(tree: &sled::Tree) -> Result<Option<Self>, StoreError> {
+        let key = Self::key();
+        let Some(bytes) = tree.get(&key)? else {
+            return Ok(None);
+        };
+        let stored = Stored::read(&key, bytes)?;
+        let parse = || {
+            let bytes = stored.meta();
+            Some(Self {
+                number: u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?),
+                held: u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?),
+                hash: bytes.get(16..48)?.try_into().ok()?,
+            })
+        };
+        parse().map(Some).ok_or_else(|| StoreError::Damaged {
+            key: key::describe(&key),
+        })
+    }
+
+    pub(crate) fn slot(&self) -> Slot {
+        let mut meta = Vec::with_capacity(48);
+        meta.extend_from_slice(&self.number.to_le_bytes());
+        meta.extend_from_slice(&self.held.to_le_bytes());
+        meta.extend_from_slice(&self.hash);
+        Slot::new(meta, Vec::new())
+    }
+
+    /// The lines of the newest commit, from the pieces.
+    pub(crate) fn held_lines(&self, tree: &sled::Tree) -> Result<Vec<u8>, StoreError> {
+        let mut text = Vec::new();
+        let mut piece = 0_u32;
+        while (text.len() as u64) < self.held {
+            let key = piece_key(piece);
+            let damaged = || StoreError::Damaged {
+                key: key::describe(&key),
+            };
+            let stored = Stored::read(&key, tree.get(&key)?.ok_or_else(damaged)?)?;
+            text.extend_from_slice(stored.inline_payload());
+            piece += 1;
+        }
+        text.truncate(usize::try_from(self.held).unwrap_or(usize::MAX));
+        Ok(text)
+    }
+}
+
+fn piece_key(piece: u32) -> Vec<u8> {
+    key::with_bytes(key::JOURNAL_PIECE, &piece.to_be_bytes())
+}
+
+/// The lines for these events, and what the tree has to hold of them.
+pub(crate) fn compose(
+    head: Head,
+    at: Timestamp,
+    events: &[Vec<u8>],
+) -> (Vec<u8>, Head, Vec<(Vec<u8>, Slot)>) {
+    let mut head = head;
+    let mut text = Vec::with_capacity(events.iter().map(|event| event.len() + 180).sum());
+    for event in events {
+        let start = text.len();
+        head.number += 1;
+        let fields = format!(
+            r#"{{"number":{},"at":"{at}","previous":"{}","#,
+            head.number,
+            hex::encode(head.hash)
+        );
+        text.extend_from_slice(fields.as_bytes());
+        // The event is an object; its fields go on behind ours.
+        text.extend_from_slice(&event[1..]);
+        head.hash = hash(&text[start..]);
+        text.push(b'\n');
+    }
+    head.held = text.len() as u64;
+    let pieces = text
+        .chunks(PIECE)
+        .zip(0_u32..)
+        .map(|(piece, number)| (piece_key(number), Slot::new(Vec::new(), piece.to_vec())))
+        .collect();
+    (text, head, pieces)
+}
+
+fn hash(line: &[u8]) -> [u8; 32] {
+    Sha256::digest(line).into()
+}
+
+/// The open journal.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+/// The last complete line of the file.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct End {
+    pub(crate) number: u64,
+    pub(crate) hash: [u8; 32],
+}
+
+impl Journal {
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(JOURNAL_FILE);
+        let file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(&path)?;
+        Ok(Self { file, path })
+    }
+
+    pub(crate) fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        self.file.write_all(text)?;
+        self.file.sync_data()
+    }
+
+    /// Moves an incomplete last line to a file of its own. Answers that file's name if there was one.
+    pub(crate) fn set_torn_line_aside(&mut self, stamp: &str) -> io::Result<Option<String>> {
+        let length = self.file.metadata()?.len();
+        let complete = self.last_line_end(length)?;
+        if complete == length {
+            return Ok(None);
+        }
+        let mut torn = Vec::new();
+        self.file.seek(SeekFrom::Start(complete))?;
+        (&self.file).take(length - complete).read_to_end(&mut torn)?;
+        let name = format!("{JOURNAL_FILE}.torn-{stamp}");
+        let mut aside = File::create(self.path.with_file_name(&name))?;
+        aside.write_all(&torn)?;
+        aside.sync_all()?;
+        self.file.set_len(complete)?;
+        self.file.sync_all()?;
+        Ok(Some(name))
+    }
+
+    /// Where the last line feed before `end` is, plus one.
+    fn last_line_end(&self, end: u64) -> io::Result<u64> {
+        let mut end = end;
+        let mut buffer = vec![0; 64 << 10];
+        while end > 0 {
+            let start = end.saturating_sub(buffer.len() as u64);
+            let part = &mut buffer[..usize::try_from(end - start).unwrap_or(0)];
+            crate::disk::read_exact_at(&self.file, part, start)?;
+            if let Some(at) = part.iter().rposition(|byte| *byte == b'\n') {
+                return Ok(start + at as u64 + 1);
+            }
+            end = start;
+        }
+        Ok(0)
+    }
+
+    /// The last line; `None` if it is not a journal line.
+    pub(crate) fn end(&mut self) -> io::Result<Option<End>> {
+        let length = self.file.metadata()?.len();
+        if length == 0 {
+            return Ok(Some(End::default()));
+        }
+        let start = self.last_line_end(length - 1)?;
+        let mut line = Vec::new();
+        self.file.seek(SeekFrom::Start(start))?;
+        (&self.file).take(length - 1 - start).read_to_end(&mut line)?;
+        let parsed = serde_json::from_slice::<JournalLine>(&line);
+        Ok(parsed.ok().map(|parsed| End {
+            number: parsed.number,
+            hash: hash(&line),
+        }))
+    }
+
+    /// Calls `found` with every line that can be read, and with its hash. Answers how many could not.
+    pub(crate) fn read(&mut self, mut found: impl FnMut(JournalLine, [u8; 32])) -> io::Result<u64> {
+        self.file.seek(SeekFrom::Start(0))?;
+        let mut reader = BufReader::with_capacity(1 << 20, &self.file);
+        let mut unreadable = 0;
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if reader.read_until(b'\n', &mut line)? == 0 {
+                return Ok(unreadable);
+            }
+            let text = line.strip_suffix(b"\n").unwrap_or(&line);
+            match serde_json::from_slice(text) {
+                Ok(parsed) => found(parsed, hash(text)),
+                Err(_) => unreadable += 1,
+            }
+        }
+    }
+}
+
+/// The complete lines with a number above `number`.
+pub(crate) fn lines_above(text: &[u8], number: u64) -> &[u8] {
+    let mut rest = text;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let line = serde_json::from_slice::<JournalLine>(&rest[..end]);
+        if line.is_ok_and(|line| line.number > number) {
+            return rest;
+        }
+        rest = &rest[end + 1..];
+    }
+    &[]
+}
+
+/// A journal that was read from end to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalSummary {
+    /// How many lines it has.
+    pub lines: u64,
+    /// SHA-256 of the last line, in hexadecimal; 64 zeros without one.
+    pub last_hash: String,
+}
+
+/// Where a journal is not what was written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalFault {
+    /// It cannot be read.
+    #[error("the journal cannot be read")]
+    Read(#[source] io::Error),
+    /// A line is not a journal line, or it was cut.
+    #[error("line {line} of the journal is not readable")]
+    Unreadable {
+        /// The line in the file, 1 for the first.
+        line: u64,
+    },
+    /// Lines are missing, or stand twice or in another order.
+    #[error("line {line} of the journal has the number {number}")]
+    Number {
+        /// The line in the file, 1 for the first.
+        line: u64,
+        /// Its number.
+        number: u64,
+    },
+    /// The line before was changed.
+    #[error("the line before line {line} of the journal was changed after it was written")]
+    Chain {
+        /// The line in the file, 1 for the first.
+        line: u64,
+    },
+}
+
+/// Checks number and hash chain of every line in the journal of a data folder. Reads only, so it may run beside a
+/// working store; a line that is being written at this moment counts as cut.
+///
+/// # Errors
+/// The first [`JournalFault`].
+pub fn verify_journal(dir: &Path) -> Result<JournalSummary, JournalFault> {
+    let file = File::open(dir.join(JOURNAL_FILE)).map_err(JournalFault::Read)?;
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut previous = [0; 32];
+    let mut line = 0;
+    let mut text = Vec::new();
+    loop {
+        text.clear();
+        if reader.read_until(b'\n', &mut text).map_err(JournalFault::Read)? == 0 {
+            return Ok(JournalSummary {
+                lines: line,
+                last_hash: hex::encode(previous),
+            });
+        }
+        line += 1;
+        let Some(text) = text.strip_suffix(b"\n") else {
+            return Err(JournalFault::Unreadable { line });
+        };
+        let parsed: JournalLine =
+            serde_json::from_slice(text).map_err(|_| JournalFault::Unreadable { line })?;
+        if parsed.number != line {
+            return Err(JournalFault::Number {
+                line,
+                number: parsed.number,
+            });
+        }
+        if parsed.previous != hex::encode(previous) {
+            return Err(JournalFault::Chain { line });
+        }
+        previous = hash(text);
+    }
+}

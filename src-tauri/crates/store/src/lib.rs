@@ -1,0 +1,45 @@
+//! Durable storage: one writer over sled, blob files, packs and the journal.
+//!
+//! ```text
+//! data folder/           mode 0700
+//!   countersign.lock     held while the store is open
+//!   db/                  sled: one tree, every value at most 6 KiB with format byte and checksum
+//!   blobs/               larger values, named by their SHA-256
+//!   records/             finished runs that nobody waited for, in chunks
+//!   journal.jsonl        the audit log, a hash chain; approvals and the outbox can be rebuilt from it
+//! ```
+//!
+//! What a caller may rely on:
+//! - [`Store::commit`] and [`Store::transact`] answer `Ok` only when everything is durable: batch, `flush`,
+//!   `sync_data` on sled's file, journal line, `sync_data` on the journal. All or nothing.
+//! - [`Store::record`] is for what nobody waits for: visible at once, durable with the next commit or after
+//!   [`Options::flush_every`].
+//! - A damaged value is [`StoreError::Damaged`], never absent.
+//! - After the first storage error nothing is accepted any more ([`Store::failed`]); reads go on.
+//! - Nothing that is damaged is deleted; it is set aside under a dated name.
+
+mod blob;
+mod changes;
+mod disk;
+mod error;
+mod journal;
+mod key;
+mod open;
+mod pack;
+mod query;
+mod queue;
+mod recent;
+mod restore;
+mod salvage;
+mod shared;
+mod store;
+mod transaction;
+mod value;
+mod writer;
+
+pub use changes::Changes;
+pub use error::{OpenError, StoreError};
+pub use journal::{JOURNAL_FILE, JournalFault, JournalSummary, verify_journal};
+pub use query::{ApprovalFilter, ApprovalQuery, CallbackQuery, ExecutionQuery, Listed, Page};
+pub use store::{Options, Store};
+pub use transaction::Transaction;

@@ -1,0 +1,399 @@
+//! Opening a data folder: lock, recovery, and bringing tree, journal and packs together.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::{Duration, Instant};
+
+use countersign_domain::Clock;
+
+use crate::blob::Blobs;
+use crate::disk;
+use crate::journal::{self, Head, Journal};
+use crate::pack::{PackEnd, Packs};
+use crate::queue::Queue;
+use crate::recent::{Mark, Place, Recent, Run, SETTLE_AT};
+use crate::restore::{Past, Restored};
+use crate::salvage;
+use crate::shared::{Counts, Shared, count_waiting};
+use crate::writer::{Failure, Writer, error_chain};
+use crate::{OpenError, Options, StoreError};
+
+/// sled's folder in the data folder.
+const ENGINE: &str = "db";
+const LOCK_FILE: &str = "countersign.lock";
+/// sled may let go of its lock a moment after it was dropped (sled#1289), and a program that is just closing
+/// holds ours a moment longer.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_STEP: Duration = Duration::from_millis(50);
+const CACHE: u64 = 64 << 20;
+
+/// Opens the folder. Answers the writer, and what had to be repaired, for people.
+pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<(Writer, Vec<String>), OpenError> {
+    let dir = &options.dir;
+    let new = !dir.exists();
+    disk::private_folder(dir).map_err(|error| OpenError::io("create the data folder", dir, error))?;
+    let lock = lock(dir)?;
+    // Without colons, which Windows does not allow in names.
+    let stamp = clock.now().to_string().replace(':', "-");
+    let mut repairs = Vec::new();
+
+    let engine_dir = dir.join(ENGINE);
+    let io = |action: &'static str, error| OpenError::io(action, dir, error);
+    let blobs = Blobs::open(dir.join("blobs")).map_err(|error| io("open the blob folder of", error))?;
+    salvage::finish(&engine_dir).map_err(|error| io("finish a repair of", error))?;
+    let mut db = open_engine(dir, &engine_dir, &stamp, options.flush_every, &mut repairs)?;
+    let counted = catch_unwind(AssertUnwindSafe(|| count_waiting(&blobs, &db)));
+    let counted = match counted {
+        Ok(Ok((counts, true))) => Some(counts),
+        _ => None,
+    };
+    if counted.is_none() {
+        salvage::salvage(db, &engine_dir, &stamp, &mut repairs).map_err(|error| io("repair", error))?;
+        db = open_engine(dir, &engine_dir, &stamp, options.flush_every, &mut repairs)?;
+    }
+    let packs = Packs::open(dir.join("records")).map_err(|error| io("open the record folder of", error))?;
+    let journal = Journal::open(dir).map_err(|error| io("open the journal of", error))?;
+    let engine_file = engine_dir.join("db");
+    let engine = File::options()
+        .read(true)
+        .write(true)
+        .open(&engine_file)
+        .map_err(|error| OpenError::io("open", engine_file, error))?;
+    // sled creates and renames files without syncing the folder (sled#1077).
+    let parent = if new {
+        dir.parent().filter(|parent| !parent.as_os_str().is_empty())
+    } else {
+        None
+    };
+    for folder in [engine_dir.as_path(), dir.as_path()].into_iter().chain(parent) {
+        disk::sync_folder(folder).map_err(|error| OpenError::io("sync the folder", folder, error))?;
+    }
+
+    let tree = sled::Tree::clone(&db);
+    let known = or_repair(Head::load(&tree), &mut repairs).flatten();
+    let mark = or_repair(Mark::load(&tree), &mut repairs).unwrap_or_default();
+    let shared = Arc::new(Shared {
+        dir: dir.clone(),
+        clock,
+        tree: RwLock::new(Some(tree.clone())),
+        blobs,
+        packs,
+        recent: Mutex::new(Recent::default()),
+        counts: Mutex::new(Counts::default()),
+        queue: Queue::default(),
+        failed: OnceLock::new(),
+    });
+    let mut writer = Writer {
+        shared,
+        tree,
+        engine,
+        journal,
+        head: known.unwrap_or_default(),
+        pack: PackEnd::at(mark.position),
+        mark,
+        flush_every: options.flush_every,
+        unsynced: None,
+        tree_unsynced: true,
+        pack_unsynced: false,
+        lock,
+    };
+    let joined = catch_unwind(AssertUnwindSafe(|| {
+        writer.join_journal(counted, &stamp, &mut repairs)?;
+        writer.join_packs(&mut repairs)?;
+        writer.sync()
+    }));
+    let damaged = |reason: String| OpenError::Damaged {
+        dir: dir.clone(),
+        reason,
+    };
+    joined
+        .map_err(|_| damaged("it stopped while it was read".to_owned()))?
+        .map_err(|error| damaged(error_chain(error.as_ref())))?;
+    for repair in &repairs {
+        tracing::warn!(dir = %dir.display(), "{repair}");
+    }
+    Ok((writer, repairs))
+}
+
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join(LOCK_FILE);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path);
+    let file = file.map_err(|error| OpenError::io("open the lock file", &path, error))?;
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if started.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_STEP)
+            }
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { dir: dir.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(OpenError::io("lock", &path, error)),
+        }
+    }
+}
+
+enum EngineFault {
+    Locked,
+    Io(io::Error),
+    Damaged(String),
+}
+
+/// sled reports damage by an error or by a panic (sled#1387).
+fn try_engine(path: &Path, flush_every: Duration) -> Result<sled::Db, EngineFault> {
+    let config = sled::Config::new()
+        .path(path)
+        .cache_capacity(CACHE)
+        .flush_every_ms(Some(
+            u64::try_from(flush_every.as_millis())
+                .unwrap_or(500)
+                .clamp(1, 500),
+        ));
+    // A thread of its own keeps what a panic leaves behind away from this one.
+    let opened = std::thread::spawn(move || catch_unwind(AssertUnwindSafe(|| config.open()))).join();
+    match opened.unwrap_or_else(Err) {
+        Ok(Ok(db)) => Ok(db),
+        Ok(Err(sled::Error::Io(error))) if error.to_string().contains("could not acquire lock") => {
+            Err(EngineFault::Locked)
+        }
+        Ok(Err(sled::Error::Io(error))) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            Err(EngineFault::Io(error))
+        }
+        Ok(Err(error)) => Err(EngineFault::Damaged(error.to_string())),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(EngineFault::Damaged(
+                text.unwrap_or("it stopped while opening").to_owned(),
+            ))
+        }
+    }
+}
+
+fn engine_with_patience(
+    dir: &Path,
+    path: &Path,
+    flush_every: Duration,
+) -> Result<Result<sled::Db, String>, OpenError> {
+    let started = Instant::now();
+    loop {
+        match try_engine(path, flush_every) {
+            Ok(db) => return Ok(Ok(db)),
+            Err(EngineFault::Locked) if started.elapsed() < LOCK_PATIENCE => std::thread::sleep(LOCK_STEP),
+            Err(EngineFault::Locked) => return Err(OpenError::InUse { dir: dir.to_owned() }),
+            Err(EngineFault::Io(error)) => return Err(OpenError::io("open the database", path, error)),
+            Err(EngineFault::Damaged(reason)) => return Ok(Err(reason)),
+        }
+    }
+}
+
+/// Opens sled, rung by rung: as it is; without its snapshot files, from which it recovers by its log; anew, if a
+/// journal is there to rebuild from. What does not open is set aside under a dated name.
+fn open_engine(
+    dir: &Path,
+    path: &Path,
+    stamp: &str,
+    flush_every: Duration,
+    repairs: &mut Vec<String>,
+) -> Result<sled::Db, OpenError> {
+    let mut reason = match engine_with_patience(dir, path, flush_every)? {
+        Ok(db) => return Ok(db),
+        Err(reason) => reason,
+    };
+    if set_snapshots_aside(path, stamp)
+        .map_err(|error| OpenError::io("set aside snapshots in", path, error))?
+    {
+        repairs.push(format!(
+            "the database did not open ({reason}); its snapshot files were set aside"
+        ));
+        match engine_with_patience(dir, path, flush_every)? {
+            Ok(db) => return Ok(db),
+            Err(again) => reason = again,
+        }
+    }
+    let journal = dir.join(journal::JOURNAL_FILE);
+    if !fs::metadata(&journal).is_ok_and(|found| found.len() > 0) {
+        return Err(OpenError::Damaged {
+            dir: dir.to_owned(),
+            reason,
+        });
+    }
+    let aside = dir.join(format!("{ENGINE}.damaged-{stamp}"));
+    fs::rename(path, &aside).map_err(|error| OpenError::io("set aside the database", path, error))?;
+    repairs.push(format!(
+        "the database did not open ({reason}). It was set aside as {} and is rebuilt from the journal: approvals, \
+         the outbox and finished runs come back, flows and settings do not",
+        aside.display()
+    ));
+    match engine_with_patience(dir, path, flush_every)? {
+        Ok(db) => Ok(db),
+        Err(reason) => Err(OpenError::Damaged {
+            dir: dir.to_owned(),
+            reason,
+        }),
+    }
+}
+
+/// Moves sled's snapshot files into a dated folder beside the database. Answers whether there were any.
+fn set_snapshots_aside(path: &Path, stamp: &str) -> io::Result<bool> {
+    let mut snapshots = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("snap.") {
+            snapshots.push(entry);
+        }
+    }
+    if snapshots.is_empty() {
+        return Ok(false);
+    }
+    let aside = path.with_file_name(format!("{ENGINE}.snapshots-{stamp}"));
+    fs::create_dir_all(&aside)?;
+    for entry in snapshots {
+        fs::rename(entry.path(), aside.join(entry.file_name()))?;
+    }
+    disk::sync_folder(&aside)?;
+    disk::sync_folder(path)?;
+    Ok(true)
+}
+
+/// A damaged position is worked out again from the files; that is a repair, not an end.
+fn or_repair<T>(loaded: Result<T, StoreError>, repairs: &mut Vec<String>) -> Option<T> {
+    loaded
+        .map_err(|error| repairs.push(format!("{error}; it was worked out again")))
+        .ok()
+}
+
+impl Writer {
+    /// Brings tree and journal file to the same line; see [`crate::journal`] for the cases.
+    /// `counted` is what waits, if all of it is there.
+    fn join_journal(
+        &mut self,
+        counted: Option<Counts>,
+        stamp: &str,
+        repairs: &mut Vec<String>,
+    ) -> Result<(), Failure> {
+        if let Some(name) = self.journal.set_torn_line_aside(stamp)? {
+            repairs.push(format!(
+                "the last line of the journal was cut; it was set aside as {name}"
+            ));
+        }
+        let end = self.journal.end()?;
+        let number = end.map_or(0, |end| end.number);
+        if end.is_none() {
+            repairs.push("the last line of the journal is not readable".to_owned());
+        }
+        if number < self.head.number || end.is_none() {
+            self.append_held(number, repairs)?;
+        } else if number == self.head.number && end.is_some_and(|end| end.hash != self.head.hash) {
+            repairs.push("the last line of the journal was changed after it was written".to_owned());
+        }
+        if let Some(counts) = counted
+            && number <= self.head.number
+        {
+            *self.shared.counts() = counts;
+            return Ok(());
+        }
+        self.restore(repairs)?;
+        let (counts, whole) = count_waiting(&self.shared.blobs, &self.tree)?;
+        if !whole {
+            repairs.push("something that waits is damaged, and the journal does not have it".to_owned());
+        }
+        *self.shared.counts() = counts;
+        Ok(())
+    }
+
+    /// The file is behind: a crash came between tree and journal.
+    fn append_held(&mut self, number: u64, repairs: &mut Vec<String>) -> Result<(), Failure> {
+        let held = or_repair(self.head.held_lines(&self.tree), repairs).unwrap_or_default();
+        let missing = journal::lines_above(&held, number);
+        let count = missing.iter().filter(|byte| **byte == b'\n').count() as u64;
+        if count > 0 {
+            self.journal.append(missing)?;
+            tracing::info!(
+                lines = count,
+                "journal lines of the last commit were appended after a crash"
+            );
+        }
+        if number + count < self.head.number {
+            let first = number + 1;
+            let last = self.head.number - count;
+            repairs.push(format!("the journal has lost its lines {first} to {last}"));
+        }
+        Ok(())
+    }
+
+    /// The file is ahead, or the tree has lost something: approvals and callbacks that the tree does not know, or
+    /// that changed in lines the tree does not know, are taken from the journal.
+    fn restore(&mut self, repairs: &mut Vec<String>) -> Result<(), Failure> {
+        let known = self.head.number;
+        let mut head = self.head;
+        let mut past = Past::default();
+        let unreadable = self.journal.read(|line, hash| {
+            if line.number > head.number {
+                head = Head::at(line.number, hash);
+            }
+            past.add(line.event, line.number > known);
+        })?;
+        if unreadable > 0 {
+            repairs.push(format!(
+                "{unreadable} lines of the journal are not readable and were left out"
+            ));
+        }
+        let (mut approvals, mut callbacks) = (0, 0);
+        let mut part = Restored::new(self);
+        for (approval, is_new) in past.approvals.into_values() {
+            approvals += usize::from(part.approval(&approval, is_new)?);
+        }
+        for (mut callback, is_new) in past.callbacks.into_values() {
+            if callback.body.is_empty() {
+                // It was queued before the lines that can be read; the tree may have the body.
+                let known = part.writer.shared.callback(callback.id).ok().flatten();
+                callback.body = known.map(|known| known.body).unwrap_or_default();
+            }
+            callbacks += usize::from(part.callback(&callback, is_new)?);
+        }
+        part.end(head)?;
+        repairs.push(format!(
+            "{} lines of the journal were not in the database; {approvals} approvals and {callbacks} callbacks \
+             were restored from it",
+            head.number - known
+        ));
+        Ok(())
+    }
+
+    /// Lists the recorded runs that have not settled.
+    fn join_packs(&mut self, repairs: &mut Vec<String>) -> Result<(), Failure> {
+        let shared = Arc::clone(&self.shared);
+        let mut end = self.mark.position;
+        let (position, faults) = shared.packs.scan(self.mark.position, |entries, next| {
+            end = next;
+            let mut recent = shared.recent();
+            for entry in entries {
+                recent.insert(
+                    entry.id,
+                    Run {
+                        meta: entry.meta,
+                        place: Place::Pack(entry.location),
+                    },
+                );
+            }
+            drop(recent);
+            self.pack = PackEnd::at(end);
+            // Only when the tree was lost: settle on the way, so that memory stays bounded.
+            if shared.recent().in_packs() > 4 * SETTLE_AT {
+                self.settle(0).map_err(StoreError::Read)?;
+            }
+            Ok(())
+        })?;
+        self.pack = PackEnd::at(position);
+        repairs.extend(faults);
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Approvals and callbacks from the journal, for a tree that has lost them.
+
+use std::collections::BTreeMap;
+
+use countersign_domain::{Approval, ApprovalId, Callback, CallbackId, JournalEvent};
+
+use crate::changes::{Change, Changes};
+use crate::journal::Head;
+use crate::key::{self, ChatKey};
+use crate::shared::{Counts, count_waiting, is_whole};
+use crate::transaction::Overlay;
+use crate::value::{APPROVAL_PENDING, CALLBACK_WAITING, Slot, Stored};
+use crate::writer::{Failure, Writer};
+
+const PART: usize = 500;
+
+/// What the journal says of each approval and callback, and whether the tree may not know that yet.
+#[derive(Default)]
+pub(crate) struct Past {
+    pub(crate) approvals: BTreeMap<ApprovalId, (Approval, bool)>,
+    pub(crate) callbacks: BTreeMap<CallbackId, (Callback, bool)>,
+}
+
+impl Past {
+    pub(crate) fn add(&mut self, event: JournalEvent, is_new: bool) {
+        match event {
+            JournalEvent::ApprovalOpened { approval }
+            | JournalEvent::ApprovalDecided { approval }
+            | JournalEvent::ApprovalWithdrawn { approval } => {
+                self.approvals.insert(approval.id, (*approval, is_new));
+            }
+            JournalEvent::CallbackQueued { callback } => {
+                self.callbacks.insert(callback.id, (*callback, is_new));
+            }
+            JournalEvent::CallbackDelivered { mut callback }
+            | JournalEvent::CallbackAbandoned { mut callback } => {
+                // These lines leave the body out.
+                if callback.body.is_empty()
+                    && let Some((queued, _)) = self.callbacks.remove(&callback.id)
+                {
+                    callback.body = queued.body;
+                }
+                self.callbacks.insert(callback.id, (*callback, is_new));
+            }
+        }
+    }
+}
+
+/// Writes what is missing in parts. Lists are written whatever the tree says of them, because it cannot be trusted.
+pub(crate) struct Restored<'a> {
+    pub(crate) writer: &'a mut Writer,
+    overlay: Overlay,
+}
+
+impl<'a> Restored<'a> {
+    pub(crate) fn new(writer: &'a mut Writer) -> Self {
+        Self {
+            writer,
+            overlay: Overlay::default(),
+        }
+    }
+
+    /// Answers whether the approval came from the journal.
+    pub(crate) fn approval(&mut self, approval: &Approval, is_new: bool) -> Result<bool, Failure> {
+        let mut changes = Changes::new();
+        changes.put_approval(approval);
+        let chat = ChatKey::new(approval.flow_id, &approval.chat_id);
+        let id = approval.id.as_bytes();
+        let (restored, meta) = self.put(changes, is_new)?;
+        let listed = Some(Slot::default());
+        self.overlay
+            .values
+            .insert(key::with_chat(key::APPROVAL_OF_CHAT, &chat, id), listed);
+        let waits = meta.first() == Some(&APPROVAL_PENDING);
+        let entry = waits.then(|| Slot::new(meta, Vec::new()));
+        self.overlay.values.insert(key::with_id(key::PENDING, id), entry);
+        self.write_if(PART)?;
+        Ok(restored)
+    }
+
+    /// Answers whether the callback came from the journal.
+    pub(crate) fn callback(&mut self, callback: &Callback, is_new: bool) -> Result<bool, Failure> {
+        let mut changes = Changes::new();
+        changes.put_callback(callback);
+        let (restored, meta) = self.put(changes, is_new)?;
+        let waits = meta.first() == Some(&CALLBACK_WAITING);
+        let entry = waits.then(Slot::default);
+        self.overlay
+            .values
+            .insert(key::with_id(key::OUTBOX, callback.id.as_bytes()), entry);
+        self.write_if(PART)?;
+        Ok(restored)
+    }
+
+    /// Puts the one value unless the tree has it whole. Answers whether, and the metadata that counts.
+    fn put(&mut self, mut changes: Changes, is_new: bool) -> Result<(bool, Vec<u8>), Failure> {
+        changes.check()?;
+        let Some(Change::Put(key, mut slot)) = changes.changes.pop() else {
+            return Ok((false, Vec::new()));
+        };
+        if !is_new
+            && is_whole(&self.writer.shared.blobs, &self.writer.tree, &key)
+            && let Some(bytes) = self.writer.tree.get(&key)?
+        {
+            return Ok((false, Stored::read(&key, bytes)?.meta().to_vec()));
+        }
+        slot.take_hash();
+        if let Some(hash) = slot.blob {
+            *self.overlay.blobs.entry(hash).or_default() += 1;
+        }
+        let meta = slot.meta.clone();
+        self.overlay.values.insert(key, Some(slot));
+        Ok((true, meta))
+    }
+
+    fn write_if(&mut self, enough: usize) -> Result<(), Failure> {
+        if self.overlay.values.len() >= enough {
+            self.writer.write(std::mem::take(&mut self.overlay))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rest, the counts, and at last the line up to which the journal is known now: a crash before that
+    /// begins again.
+    pub(crate) fn end(mut self, head: Head) -> Result<(), Failure> {
+        self.write_if(0)?;
+        let (counts, _) = count_waiting(&self.writer.shared.blobs, &self.writer.tree)?;
+        let mut last = Overlay::default();
+        last.values.insert(Counts::key(), Some(counts.slot_after(0, 0)));
+        last.values.insert(Head::key(), Some(head.slot()));
+        self.writer.write(last)?;
+        self.writer.head = head;
+        self.writer.sync()
+    }
+}

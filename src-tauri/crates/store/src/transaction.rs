@@ -1,0 +1,394 @@
+//! Changes on top of the tree, before they are stored: what a commit sees and what it leaves behind.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+
+use countersign_domain::{
+    Approval, ApprovalId, Callback, CallbackId, DocumentHash, Execution, ExecutionId, Flow, FlowId,
+    JournalEvent,
+};
+use serde::de::DeserializeOwned;
+
+use crate::StoreError;
+use crate::blob::BlobHash;
+use crate::changes::{Change, Changes};
+use crate::key::{self, ChatKey, IdBytes};
+use crate::shared::Shared;
+use crate::value::{APPROVAL_PENDING, CALLBACK_WAITING, EXECUTION_IN_PROGRESS, Meta, Slot, Stored};
+
+/// Changes that are not in the tree yet. `None` removes a key.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    pub(crate) values: BTreeMap<Vec<u8>, Option<Slot>>,
+    pub(crate) events: Vec<Vec<u8>>,
+    /// How many more values lie in a blob file.
+    pub(crate) blobs: HashMap<BlobHash, i64>,
+    /// How many more approvals of a flow wait.
+    pub(crate) pending: HashMap<IdBytes, i64>,
+    /// How many more callbacks have to go out.
+    pub(crate) outbox: i64,
+}
+
+impl Overlay {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.events.is_empty()
+    }
+
+    /// Puts another overlay on top of this one.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        if self.values.is_empty() {
+            self.values = other.values;
+        } else {
+            self.values.extend(other.values);
+        }
+        self.events.extend(other.events);
+        for (hash, count) in other.blobs {
+            *self.blobs.entry(hash).or_default() += count;
+        }
+        for (flow, count) in other.pending {
+            *self.pending.entry(flow).or_default() += count;
+        }
+        self.outbox += other.outbox;
+    }
+}
+
+/// The tree with overlays on top.
+pub(crate) struct Layers<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) tree: &'a sled::Tree,
+    pub(crate) below: &'a Overlay,
+}
+
+/// What counts of a stored value for lists and counts.
+struct Old {
+    meta: Vec<u8>,
+    blob: Option<BlobHash>,
+}
+
+impl Layers<'_> {
+    fn slot<'s>(&'s self, own: &'s Overlay, key: &[u8]) -> Option<&'s Option<Slot>> {
+        own.values.get(key).or_else(|| self.below.values.get(key))
+    }
+
+    fn old(&self, own: &Overlay, key: &[u8]) -> Result<Option<Old>, StoreError> {
+        if let Some(slot) = self.slot(own, key) {
+            return Ok(slot.as_ref().map(|slot| Old {
+                meta: slot.meta.clone(),
+                blob: slot.blob,
+            }));
+        }
+        let Some(bytes) = self.tree.get(key)? else {
+            return Ok(None);
+        };
+        let stored = Stored::read(key, bytes)?;
+        Ok(Some(Old {
+            meta: stored.meta().to_vec(),
+            blob: stored.blob(),
+        }))
+    }
+
+    fn load<T: DeserializeOwned>(&self, own: &Overlay, key: &[u8]) -> Result<Option<T>, StoreError> {
+        let Some(slot) = self.slot(own, key) else {
+            return self.shared.load(self.tree, key);
+        };
+        let Some(slot) = slot else { return Ok(None) };
+        serde_json::from_slice(&slot.payload)
+            .map(Some)
+            .map_err(|_| StoreError::Damaged {
+                key: key::describe(key),
+            })
+    }
+
+    /// The ids of list entries under a prefix, ascending.
+    fn ids(&self, own: &Overlay, prefix: &[u8]) -> Result<BTreeSet<IdBytes>, StoreError> {
+        let mut ids = BTreeSet::new();
+        for found in self.tree.scan_prefix(prefix) {
+            ids.extend(key::id_of(&found?.0));
+        }
+        for overlay in [self.below, own] {
+            let from = (Bound::Included(prefix), Bound::Unbounded);
+            for (key, slot) in overlay
+                .values
+                .range::<[u8], _>(from)
+                .take_while(|(key, _)| key.starts_with(prefix))
+            {
+                let Some(id) = key::id_of(key) else { continue };
+                if slot.is_some() {
+                    ids.insert(id);
+                } else {
+                    ids.remove(&id);
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Adds changes to `own`, with the lists and counts that follow from them.
+    pub(crate) fn apply(&self, own: &mut Overlay, changes: Changes) -> Result<(), StoreError> {
+        for change in changes.changes {
+            match change {
+                Change::Put(key, slot) => self.put(own, key, slot)?,
+                Change::Delete(key) => {
+                    if let Some(old) = self.old(own, &key)? {
+                        count_blob(own, old.blob, -1);
+                        own.values.insert(key, None);
+                    }
+                }
+            }
+        }
+        own.events.extend(changes.events);
+        Ok(())
+    }
+
+    fn put(&self, own: &mut Overlay, key: Vec<u8>, mut slot: Slot) -> Result<(), StoreError> {
+        slot.take_hash();
+        let old = self.old(own, &key)?;
+        if key[0] == key::DOCUMENT && old.is_some() {
+            return Ok(());
+        }
+        count_blob(own, old.as_ref().and_then(|old| old.blob), -1);
+        count_blob(own, slot.blob, 1);
+        let old = old.map(|old| old.meta);
+        match key[0] {
+            key::EXECUTION => list_execution(own, &key, old.as_deref(), &slot.meta),
+            key::APPROVAL => list_approval(own, &key, old.as_deref(), &slot.meta),
+            key::CALLBACK => {
+                let waits = |meta: &[u8]| meta.first() == Some(&CALLBACK_WAITING);
+                let (was, is) = (old.as_deref().is_some_and(waits), waits(&slot.meta));
+                list(own, key::OUTBOX, &key, was, is, Vec::new());
+                own.outbox += i64::from(is) - i64::from(was);
+            }
+            _ => {}
+        }
+        own.values.insert(key, Some(slot));
+        Ok(())
+    }
+}
+
+fn count_blob(own: &mut Overlay, hash: Option<BlobHash>, by: i64) {
+    if let Some(hash) = hash {
+        *own.blobs.entry(hash).or_default() += by;
+    }
+}
+
+/// Adds or removes an entry of a list of ids.
+fn list(own: &mut Overlay, tag: u8, key: &[u8], was: bool, is: bool, meta: Vec<u8>) {
+    if was != is
+        && let Some(id) = key::id_of(key)
+    {
+        own.values
+            .insert(key::with_id(tag, &id), is.then(|| Slot::new(meta, Vec::new())));
+    }
+}
+
+/// Keeps the entry in a list by chat.
+fn list_chat(own: &mut Overlay, tag: u8, key: &[u8], old: Option<Meta>, new: Meta) {
+    let Some(id) = key::id_of(key) else { return };
+    if old.map(Meta::chat_key) == Some(new.chat_key()) {
+        return;
+    }
+    if let Some(old) = old {
+        own.values.insert(key::with_chat(tag, &old.chat_key(), &id), None);
+    }
+    own.values
+        .insert(key::with_chat(tag, &new.chat_key(), &id), Some(Slot::default()));
+}
+
+fn list_execution(own: &mut Overlay, key: &[u8], old: Option<&[u8]>, new: &[u8]) {
+    let (old, Some(new)) = (old.and_then(Meta::read), Meta::read(new)) else {
+        return;
+    };
+    let runs = |meta: Meta| meta.state == EXECUTION_IN_PROGRESS;
+    list_chat(own, key::EXECUTION_OF_CHAT, key, old, new);
+    list(
+        own,
+        key::IN_PROGRESS,
+        key,
+        old.is_some_and(runs),
+        runs(new),
+        Vec::new(),
+    );
+}
+
+fn list_approval(own: &mut Overlay, key: &[u8], old: Option<&[u8]>, new: &[u8]) {
+    let (old, Some(new)) = (old.and_then(Meta::read), Meta::read(new)) else {
+        return;
+    };
+    let waits = |meta: Meta| meta.state == APPROVAL_PENDING;
+    list_chat(own, key::APPROVAL_OF_CHAT, key, old, new);
+    list(
+        own,
+        key::PENDING,
+        key,
+        old.is_some_and(waits),
+        waits(new),
+        new.to_vec(),
+    );
+    if let Some(old) = old.filter(|old| waits(*old)) {
+        *own.pending.entry(old.flow).or_default() -= 1;
+    }
+    if waits(new) {
+        *own.pending.entry(new.flow).or_default() += 1;
+    }
+}
+
+/// What a closure in [`crate::Store::transact`] works on. Reads see every earlier commit and the closure's own
+/// changes; nobody else changes anything meanwhile.
+pub struct Transaction<'a> {
+    pub(crate) layers: Layers<'a>,
+    pub(crate) own: Overlay,
+    pub(crate) fault: Option<StoreError>,
+}
+
+macro_rules! puts {
+    ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*);)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(&mut self, $($argument: $type),*) {
+                let mut changes = Changes::new();
+                changes.$name($($argument),*);
+                self.apply(changes);
+            }
+        )*
+    };
+}
+
+impl Transaction<'_> {
+    /// Makes these changes part of the transaction. If they cannot be applied, the whole transaction fails.
+    pub fn apply(&mut self, mut changes: Changes) {
+        if self.fault.is_some() {
+            return;
+        }
+        let applied = changes
+            .check()
+            .and_then(|()| self.layers.apply(&mut self.own, changes));
+        self.fault = applied.err();
+    }
+
+    puts! {
+        /// Stores a flow.
+        put_flow(flow: &Flow);
+        /// Removes a flow.
+        delete_flow(id: FlowId);
+        /// Stores an execution.
+        put_execution(execution: &Execution);
+        /// Stores an approval.
+        put_approval(approval: &Approval);
+        /// Stores a callback.
+        put_callback(callback: &Callback);
+        /// Stores a setting.
+        put_setting(name: &str, value: &serde_json::Value);
+        /// Removes a setting.
+        delete_setting(name: &str);
+        /// Writes a line into the journal.
+        journal(event: &JournalEvent);
+    }
+
+    /// Stores a document under its hash, unless it is there already.
+    pub fn put_document(&mut self, document: &str) -> DocumentHash {
+        let mut changes = Changes::new();
+        let hash = changes.put_document(document);
+        self.apply(changes);
+        hash
+    }
+
+    /// A flow.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Read`].
+    pub fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError> {
+        self.layers
+            .load(&self.own, &key::with_id(key::FLOW, id.as_bytes()))
+    }
+
+    /// An execution.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Read`].
+    pub fn execution(&self, id: ExecutionId) -> Result<Option<Execution>, StoreError> {
+        let key = key::with_id(key::EXECUTION, id.as_bytes());
+        if self.layers.slot(&self.own, &key).is_some() {
+            return self.layers.load(&self.own, &key);
+        }
+        self.layers.shared.execution(self.layers.tree, id.as_bytes())
+    }
+
+    /// An approval.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Read`].
+    pub fn approval(&self, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
+        self.layers
+            .load(&self.own, &key::with_id(key::APPROVAL, id.as_bytes()))
+    }
+
+    /// A callback.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Read`].
+    pub fn callback(&self, id: CallbackId) -> Result<Option<Callback>, StoreError> {
+        self.layers
+            .load(&self.own, &key::with_id(key::CALLBACK, id.as_bytes()))
+    }
+
+    /// A setting.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Read`].
+    pub fn setting(&self, name: &str) -> Result<Option<serde_json::Value>, StoreError> {
+        self.layers
+            .load(&self.own, &key::with_bytes(key::SETTING, name.as_bytes()))
+    }
+
+    /// The approvals of a chat that wait, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Read`].
+    pub fn pending_of_chat(&self, flow: FlowId, chat_id: &str) -> Result<Vec<Approval>, StoreError> {
+        let mut approvals = Vec::new();
+        for id in self.approvals_of_chat(flow, chat_id)? {
+            let key = key::with_id(key::APPROVAL, &id);
+            let meta = self
+                .layers
+                .old(&self.own, &key)?
+                .and_then(|old| Meta::read(&old.meta));
+            if meta.is_none_or(|meta| meta.state == APPROVAL_PENDING) {
+                approvals.push(self.listed(&key)?);
+            }
+        }
+        Ok(approvals)
+    }
+
+    /// The newest approval of a chat, in any state.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Read`].
+    pub fn latest_of_chat(&self, flow: FlowId, chat_id: &str) -> Result<Option<Approval>, StoreError> {
+        let newest = self.approvals_of_chat(flow, chat_id)?.into_iter().next();
+        newest
+            .map(|id| self.listed(&key::with_id(key::APPROVAL, &id)))
+            .transpose()
+    }
+
+    fn approvals_of_chat(&self, flow: FlowId, chat_id: &str) -> Result<Vec<IdBytes>, StoreError> {
+        let prefix = key::chat_prefix(key::APPROVAL_OF_CHAT, &ChatKey::new(flow, chat_id));
+        Ok(self.layers.ids(&self.own, &prefix)?.into_iter().rev().collect())
+    }
+
+    fn listed<T: DeserializeOwned>(&self, key: &[u8]) -> Result<T, StoreError> {
+        // A list names it, so it must be there.
+        self.layers
+            .load(&self.own, key)?
+            .ok_or_else(|| StoreError::Damaged {
+                key: key::describe(key),
+            })
+    }
+}
+
+impl std::fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction")
+            .field("changes", &self.own.values.len())
+            .finish_non_exhaustive()
+    }
+}

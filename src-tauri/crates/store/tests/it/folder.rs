@@ -1,0 +1,82 @@
+//! Who may use a data folder.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use countersign_domain::SystemClock;
+use countersign_store::{Changes, OpenError, Options, Store};
+
+use crate::given;
+
+#[tokio::test]
+async fn a_second_copy_is_told_within_three_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = given::store(dir.path());
+    let started = Instant::now();
+    let second = Store::open(Options::new(dir.path()), Arc::new(SystemClock));
+    let text = second.expect_err("the folder is in use").to_string();
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(
+        text.contains("another copy") && text.contains("--data-dir"),
+        "{text}"
+    );
+    assert!(text.contains(&dir.path().display().to_string()), "{text}");
+
+    // One that is closing at this moment is waited for.
+    let closing = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        first.close().await;
+    });
+    let opened = tokio::task::spawn_blocking({
+        let dir = dir.path().to_owned();
+        move || Store::open(Options::new(dir), Arc::new(SystemClock))
+    });
+    opened.await.unwrap().expect("it is free again");
+    closing.await.unwrap();
+}
+
+#[test]
+fn what_is_not_a_folder_is_reported_with_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    std::fs::write(&path, "x").unwrap();
+    let error = Store::open(Options::new(&path), Arc::new(SystemClock)).expect_err("not a folder");
+    assert!(matches!(error, OpenError::Io { .. }), "{error:?}");
+    assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_may_look_into_the_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    drop(given::store(&path));
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o700, "{mode:o}");
+}
+
+#[tokio::test]
+async fn ten_thousand_pending_open_fast() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    for _ in 0..20 {
+        let mut changes = Changes::new();
+        (0..500).for_each(|_| changes.put_approval(&given::approval("many", 300)));
+        store.commit(changes).await.unwrap();
+    }
+    store.close().await;
+    let started = Instant::now();
+    let store = given::store(dir.path());
+    let elapsed = started.elapsed();
+    assert_eq!(store.pending_count(), 10_000);
+    // Half a second is meant for a release build on a quiet machine.
+    assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
+    println!("opened 10,000 pending approvals in {elapsed:?}");
+}

@@ -1,0 +1,299 @@
+//! The journal: a chain, whole after every crash, and enough to rebuild what waits.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use countersign_domain::{ApprovalState, CallbackState, ExecutionState, JournalEvent, JournalLine, Outcome};
+use countersign_store::{
+    ApprovalFilter, ApprovalQuery, Changes, JOURNAL_FILE, JournalFault, Store, verify_journal,
+};
+
+use crate::given::{self, FLOW};
+
+/// Three questions, the last one answered, the first callback delivered.
+async fn history(
+    store: &Store,
+) -> (
+    Vec<countersign_domain::Approval>,
+    Vec<countersign_domain::Callback>,
+) {
+    let mut approvals = Vec::new();
+    let mut callbacks = Vec::new();
+    for size in [10, 30_000, 10] {
+        let approval = given::approval("journal", size);
+        let callback = given::callback(CallbackState::Waiting, &format!("{{\"id\":\"{}\"}}", approval.id));
+        let execution = given::execution("journal", ExecutionState::Stopped, 10);
+        store
+            .commit(given::stop(&approval, &execution, &callback))
+            .await
+            .unwrap();
+        approvals.push(approval);
+        callbacks.push(callback);
+    }
+    approvals[2] = given::decide(store, approvals[2].id, Outcome::Approve, "ada")
+        .await
+        .unwrap();
+    callbacks[0].state = CallbackState::Delivered;
+    callbacks[0].next_attempt_at = None;
+    let mut without_body = callbacks[0].clone();
+    without_body.body.clear();
+    let mut changes = Changes::new();
+    changes.put_callback(&callbacks[0]);
+    changes.journal(&JournalEvent::CallbackDelivered {
+        callback: Box::new(without_body),
+    });
+    store.commit(changes).await.unwrap();
+    (approvals, callbacks)
+}
+
+fn check(
+    store: &Store,
+    approvals: &[countersign_domain::Approval],
+    callbacks: &[countersign_domain::Callback],
+) {
+    for approval in approvals {
+        assert_eq!(store.approval(approval.id).unwrap().as_ref(), Some(approval));
+    }
+    for callback in callbacks {
+        assert_eq!(store.callback(callback.id).unwrap().as_ref(), Some(callback));
+    }
+    let pending = ApprovalQuery {
+        filter: ApprovalFilter::Pending,
+        ..ApprovalQuery::default()
+    };
+    let pending = store.approvals(&pending).unwrap().items;
+    assert_eq!(pending, vec![approvals[1].clone(), approvals[0].clone()]);
+    assert_eq!(
+        (store.pending_count(), store.pending_count_of_flow(*FLOW)),
+        (2, 2)
+    );
+    assert_eq!(
+        store.latest_of_chat(*FLOW, "journal").unwrap().as_ref(),
+        Some(&approvals[2])
+    );
+    assert_eq!(store.outbox().unwrap(), callbacks[1..]);
+}
+
+fn lines(dir: &Path) -> Vec<String> {
+    fs::read_to_string(dir.join(JOURNAL_FILE))
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn every_change_is_seen_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    let (approvals, _) = history(&store).await;
+    let parsed: Vec<JournalLine> = lines(dir.path())
+        .iter()
+        .map(|line| serde_json::from_str(line).expect("a journal line"))
+        .collect();
+    assert_eq!(parsed.len(), 8);
+    assert_eq!(
+        parsed.iter().map(|line| line.number).collect::<Vec<_>>(),
+        (1..=8).collect::<Vec<_>>()
+    );
+    assert_eq!(parsed[0].previous, "0".repeat(64));
+    let decided = JournalEvent::ApprovalDecided {
+        approval: Box::new(approvals[2].clone()),
+    };
+    assert_eq!(parsed[6].event, decided);
+    // Our lines are what the type writes.
+    assert_eq!(lines(dir.path())[6], serde_json::to_string(&parsed[6]).unwrap());
+    let summary = verify_journal(dir.path()).unwrap();
+    assert_eq!(summary.lines, 8);
+
+    // Any change of a line shows.
+    let text = fs::read_to_string(dir.path().join(JOURNAL_FILE)).unwrap();
+    let forged = tempfile::tempdir().unwrap();
+    let verify = |text: &str| {
+        fs::write(forged.path().join(JOURNAL_FILE), text).unwrap();
+        verify_journal(forged.path())
+    };
+    assert!(matches!(
+        verify(&text.replacen("\"ada\"", "\"eve\"", 1)),
+        Err(JournalFault::Chain { line: 8 })
+    ));
+    let without_third: String = text
+        .lines()
+        .enumerate()
+        .filter(|(n, _)| *n != 2)
+        .map(|(_, l)| format!("{l}\n"))
+        .collect();
+    assert!(matches!(
+        verify(&without_third),
+        Err(JournalFault::Number { line: 3, number: 4 })
+    ));
+    assert!(matches!(
+        verify(&text[..text.len() - 9]),
+        Err(JournalFault::Unreadable { line: 8 })
+    ));
+}
+
+#[tokio::test]
+async fn a_torn_or_missing_tail_is_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    let approval = given::approval("tail", 20_000);
+    let callback = given::callback(CallbackState::Waiting, "{}");
+    let execution = given::execution("tail", ExecutionState::Stopped, 10);
+    store
+        .commit(given::stop(&given::approval("tail", 10), &execution, &callback))
+        .await
+        .unwrap();
+    store
+        .commit(given::stop(&approval, &execution, &callback))
+        .await
+        .unwrap();
+    store.close().await;
+    let path = dir.path().join(JOURNAL_FILE);
+    let whole = fs::read(&path).unwrap();
+    let feeds: Vec<_> = (0..whole.len()).filter(|at| whole[*at] == b'\n').collect();
+    // The second commit wrote lines 3 and 4: none, parts, or one of them got into the file.
+    for length in [
+        feeds[1] + 1,
+        feeds[1] + 2,
+        feeds[1] + 9_000,
+        feeds[2],
+        feeds[2] + 1,
+        feeds[3] - 1,
+        feeds[3],
+    ] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let store = given::store(dir.path());
+        assert_eq!(fs::read(&path).unwrap(), whole, "cut at {length}");
+        assert_eq!(verify_journal(dir.path()).unwrap().lines, 4, "cut at {length}");
+        let torn = whole[..length].last() != Some(&b'\n');
+        assert_eq!(
+            store.repairs().len(),
+            usize::from(torn),
+            "cut at {length}: {:?}",
+            store.repairs()
+        );
+        assert_eq!(store.pending_count(), 2, "cut at {length}");
+        store.close().await;
+    }
+    let aside = fs::read_dir(dir.path()).unwrap().filter(|entry| {
+        entry
+            .as_ref()
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .contains(".torn-")
+    });
+    assert_eq!(aside.count(), 5, "what was cut off is kept");
+
+    // More is missing than the last commit wrote: it is said, and the chain goes on.
+    fs::write(&path, &whole[..=feeds[0]]).unwrap();
+    let store = given::store(dir.path());
+    assert!(
+        store.repairs()[0].contains("lost its lines 2 to 2"),
+        "{:?}",
+        store.repairs()
+    );
+    given::decide(&store, approval.id, Outcome::Reject, "ada")
+        .await
+        .unwrap();
+    assert!(matches!(
+        verify_journal(dir.path()),
+        Err(JournalFault::Number { line: 2, number: 3 })
+    ));
+    assert_eq!(lines(dir.path()).len(), 4);
+}
+
+#[tokio::test]
+async fn what_waits_is_rebuilt_when_the_database_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    let (approvals, callbacks) = history(&store).await;
+    let mut runs = Vec::new();
+    for _ in 0..400 {
+        let (execution, changes) = given::run("rebuilt", 30);
+        store.record(changes).unwrap();
+        runs.push(execution);
+    }
+    store.close().await;
+    fs::remove_dir_all(dir.path().join("db")).unwrap();
+
+    let store = given::store(dir.path());
+    assert!(
+        store.repairs().iter().any(|text| text.contains("restored")),
+        "{:?}",
+        store.repairs()
+    );
+    check(&store, &approvals, &callbacks);
+    let messages: Vec<_> = runs.iter().flat_map(|run| run.messages.clone()).collect();
+    assert_eq!(
+        store.messages(*FLOW, "rebuilt").unwrap(),
+        messages,
+        "finished runs come from their packs"
+    );
+    // The chain goes on.
+    given::decide(&store, approvals[0].id, Outcome::Reject, "ada")
+        .await
+        .unwrap();
+    assert_eq!(
+        store.approval(approvals[0].id).unwrap().unwrap().state,
+        ApprovalState::Rejected
+    );
+    assert_eq!(verify_journal(dir.path()).unwrap().lines, 9);
+    store.close().await;
+
+    let store = given::store(dir.path());
+    assert!(store.repairs().is_empty(), "{:?}", store.repairs());
+    assert_eq!(store.pending_count(), 1);
+}
+
+#[tokio::test]
+async fn a_database_that_lost_its_newest_commits_gets_them_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    let first = given::approval("journal-old", 10);
+    let callback = given::callback(CallbackState::Delivered, "{}");
+    let execution = given::execution("journal-old", ExecutionState::Stopped, 10);
+    store
+        .commit(given::stop(&first, &execution, &callback))
+        .await
+        .unwrap();
+    given::decide(&store, first.id, Outcome::Approve, "ada")
+        .await
+        .unwrap();
+    store.close().await;
+    given::copy_folder(&dir.path().join("db"), old.path());
+    let store = given::store(dir.path());
+    let (approvals, callbacks) = history(&store).await;
+    store.close().await;
+    fs::remove_dir_all(dir.path().join("db")).unwrap();
+    given::copy_folder(old.path(), &dir.path().join("db"));
+
+    let store = given::store(dir.path());
+    check(&store, &approvals, &callbacks);
+    assert_eq!(
+        store.approval(first.id).unwrap().unwrap().state,
+        ApprovalState::Approved
+    );
+    drop(store);
+    assert!(given::store(dir.path()).repairs().is_empty(), "once is enough");
+}
+
+#[tokio::test]
+async fn garbage_behind_the_last_line_does_not_stop_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    let (approvals, callbacks) = history(&store).await;
+    store.close().await;
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(dir.path().join(JOURNAL_FILE))
+        .unwrap();
+    file.write_all(&[0; 5_000]).unwrap();
+    drop(file);
+    let store = given::store(dir.path());
+    check(&store, &approvals, &callbacks);
+    assert_eq!(verify_journal(dir.path()).unwrap().lines, 8);
+}
