@@ -1,0 +1,41 @@
+//! Where waiting callbacks are kept.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use countersign_domain::{AttemptTrigger, Callback, CallbackId, Timestamp};
+use countersign_signature::Secret;
+
+/// A future behind a pointer, so that [`Outbox`] can be a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The storage failed; nothing was sent, or its result was not kept.
+#[derive(Debug, thiserror::Error)]
+#[error("the outbox cannot be read or written")]
+pub struct OutboxError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// A callback whose attempt has begun, and the secret to sign it with if its receiver has one.
+pub type Started = (Callback, Option<Secret>);
+
+/// The durable store of callbacks, as the dispatcher needs it. While a dispatcher runs, nothing else changes
+/// a callback that exists; new ones may appear at any time.
+pub trait Outbox: Send + Sync + 'static {
+    /// All callbacks in the state `Waiting`. Read at the start and after each wake.
+    fn waiting(&self) -> BoxFuture<'_, Result<Vec<Callback>, OutboxError>>;
+
+    /// One callback in any state.
+    fn callback(&self, id: CallbackId) -> BoxFuture<'_, Result<Option<Callback>, OutboxError>>;
+
+    /// Applies [`attempt::begin`](crate::attempt::begin) to the callback. `Ok(Some(…))` only once that is durable. `Ok(None)` if there is no
+    /// such callback or `begin` says that there is nothing to do.
+    fn attempt_started(
+        &self,
+        id: CallbackId,
+        trigger: AttemptTrigger,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<Started>, OutboxError>>;
+
+    /// Stores the callback as [`attempt::end`](crate::attempt::end) or [`attempt::recover`](crate::attempt::recover)
+    /// left it. `Ok` only once that is durable.
+    fn attempt_ended(&self, callback: Callback) -> BoxFuture<'_, Result<(), OutboxError>>;
+}
