@@ -1,0 +1,29 @@
+//! AgentFlow v2 documents and the runner that executes them.
+//!
+//! [`Plan::parse`] checks a document once and compiles it; [`Run`] is the serialisable state of one execution,
+//! which [`Run::advance`] takes one node further. Neither does I/O: what a node needs from the world comes
+//! through [`Host`]. `DEVIATIONS.md` in this crate lists where the behaviour differs from Flowise on purpose.
+
+mod document;
+mod graph;
+mod host;
+mod js;
+mod nodes;
+mod plan;
+mod record;
+mod refusal;
+mod run;
+mod start;
+mod template;
+
+pub use document::{Imported, read_import};
+pub use host::Host;
+pub use plan::{Plan, StepInfo};
+pub use record::{Record, RecordStatus};
+pub use refusal::{Problem, ProblemKind, Refusal};
+pub use run::{Advance, Answer, AnswerError, NodeFailure, PastMessage, Run, RunInput, STEP_LIMIT, Stop};
+pub use start::{
+    BodyParameter, InputMode, Parameter, ParameterType, ResponseMode, SignatureKind, SignatureSettings,
+    StartSettings, StartTrigger, Validation,
+};
+pub use template::{Path, Scope, Template, html_to_markdown};

@@ -1,0 +1,224 @@
+//! The record of what ran: Flowise's `agentFlowExecutedData`, entry by entry (semantics §10).
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::js;
+use crate::template::Path;
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RecordStatus {
+    /// It ran.
+    Finished,
+    /// It waits for a person.
+    Stopped,
+    /// It failed.
+    Error,
+}
+
+/// What is known of a node before it runs; shared by all its records.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NodeFacts {
+    pub(crate) id: String,
+    pub(crate) label: String,
+    pub(crate) name: String,
+    /// Static predecessors, one for each edge.
+    pub(crate) previous: Vec<String>,
+}
+
+/// What began the run. The payload can be large and stands in the record twice, so it is shared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trigger {
+    pub(crate) webhook: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) question: Option<String>,
+    #[serde(default)]
+    pub(crate) payload_mode: bool,
+    #[serde(default)]
+    pub(crate) ephemeral: bool,
+    #[serde(default)]
+    pub(crate) persist: bool,
+}
+
+/// The input or output of a step.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    Empty,
+    Json(Arc<Value>),
+    TriggerInput(Arc<Trigger>),
+    TriggerOutput(Arc<Trigger>),
+}
+
+static TRUE: Value = Value::Bool(true);
+
+impl Body {
+    pub(crate) fn json(value: Value) -> Self {
+        Self::Json(Arc::new(value))
+    }
+
+    /// The value at a path in it.
+    pub(crate) fn get(&self, path: &Path) -> Option<Cow<'_, Value>> {
+        let (trigger, output) = match self {
+            Self::Empty => return None,
+            Self::Json(value) => return path.get(value),
+            Self::TriggerInput(trigger) => (trigger, false),
+            Self::TriggerOutput(trigger) => (trigger, true),
+        };
+        path.get_from(|first| match first {
+            "webhook" => Some(Cow::Borrowed(&trigger.webhook)),
+            "question" => trigger
+                .question
+                .clone()
+                .map(|question| Cow::Owned(Value::String(question))),
+            "ephemeralMemory" if output && trigger.ephemeral => Some(Cow::Borrowed(&TRUE)),
+            "persistState" if output && trigger.persist => Some(Cow::Borrowed(&TRUE)),
+            _ => None,
+        })
+    }
+
+    fn field(&self, name: &str) -> Option<&Value> {
+        match self {
+            Self::Json(value) => value.get(name),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Empty => serializer.serialize_map(Some(0))?.end(),
+            Self::Json(value) => value.serialize(serializer),
+            Self::TriggerInput(trigger) | Self::TriggerOutput(trigger) => {
+                let output = matches!(self, Self::TriggerOutput(_));
+                let mut map = serializer.serialize_map(None)?;
+                map.serialize_entry("webhook", &trigger.webhook)?;
+                if let Some(question) = &trigger.question {
+                    map.serialize_entry("question", question)?;
+                }
+                if output && trigger.ephemeral {
+                    map.serialize_entry("ephemeralMemory", &true)?;
+                }
+                if output && trigger.persist {
+                    map.serialize_entry("persistState", &true)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+/// One entry of `agentFlowExecutedData`. Its JSON has Flowise's keys in Flowise's order.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub(crate) facts: Arc<NodeFacts>,
+    pub(crate) status: RecordStatus,
+    pub(crate) input: Body,
+    pub(crate) output: Body,
+    pub(crate) state: Arc<Value>,
+    pub(crate) chat_history: Option<Arc<Value>>,
+    /// Why it failed; then there is nothing else.
+    pub(crate) error: Option<String>,
+}
+
+impl Record {
+    /// The node's id.
+    pub fn node_id(&self) -> &str {
+        &self.facts.id
+    }
+
+    /// The node's label.
+    pub fn node_label(&self) -> &str {
+        &self.facts.label
+    }
+
+    /// How the step ended.
+    pub fn status(&self) -> RecordStatus {
+        self.status
+    }
+
+    /// `output.content` as text, if there is one.
+    pub fn content(&self) -> Option<Cow<'_, str>> {
+        self.output
+            .field("content")
+            .filter(|content| !content.is_null())
+            .map(js::text)
+    }
+
+    /// What `{{ <node id> }}` stands for: the content, else the data of an HTTP answer (semantics §7.3).
+    pub(crate) fn referenced(&self) -> Option<&Value> {
+        self.output
+            .field("content")
+            .filter(|content| !content.is_null())
+            .or_else(|| self.output.field("http").and_then(|http| http.get("data")))
+    }
+
+    /// `output.humanInputAction`, if the step waits.
+    pub(crate) fn action(&self) -> Option<&Value> {
+        self.output.field("humanInputAction")
+    }
+
+    pub(crate) fn failed(facts: Arc<NodeFacts>, error: String) -> Self {
+        Self {
+            facts,
+            status: RecordStatus::Error,
+            input: Body::Empty,
+            output: Body::Empty,
+            state: empty_state(),
+            chat_history: None,
+            error: Some(error),
+        }
+    }
+}
+
+static EMPTY_STATE: LazyLock<Arc<Value>> = LazyLock::new(|| Arc::new(Value::Object(Map::new())));
+
+pub(crate) fn empty_state() -> Arc<Value> {
+    EMPTY_STATE.clone()
+}
+
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(5))?;
+        map.serialize_entry("nodeId", &self.facts.id)?;
+        map.serialize_entry("nodeLabel", &self.facts.label)?;
+        // A failed step has its keys in another order, as recorded.
+        if self.error.is_some() {
+            map.serialize_entry("previousNodeIds", &self.facts.previous)?;
+            map.serialize_entry("data", &Data(self))?;
+        } else {
+            map.serialize_entry("data", &Data(self))?;
+            map.serialize_entry("previousNodeIds", &self.facts.previous)?;
+        }
+        map.serialize_entry("status", &self.status)?;
+        map.end()
+    }
+}
+
+struct Data<'a>(&'a Record);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &record.facts.id)?;
+        map.serialize_entry("name", &record.facts.name)?;
+        if let Some(error) = &record.error {
+            map.serialize_entry("error", error)?;
+            return map.end();
+        }
+        map.serialize_entry("input", &record.input)?;
+        map.serialize_entry("output", &record.output)?;
+        map.serialize_entry("state", &*record.state)?;
+        if let Some(chat_history) = &record.chat_history {
+            map.serialize_entry("chatHistory", &**chat_history)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,84 @@
+//! One input of a node: a template, or a structure with templates in it, read once.
+
+use serde_json::{Map, Value};
+
+use super::{Scope, Template};
+use crate::js;
+
+/// An input of a node. Without references it is a plain value and costs nothing to resolve but a copy.
+#[derive(Debug, Clone)]
+pub(crate) enum Field {
+    Plain(Value),
+    Text(Template),
+    List(Vec<Field>),
+    Object(Vec<(String, Field)>),
+}
+
+impl Field {
+    /// Reads an input. Where variables are not accepted, everything is kept as it is, HTML included (§7.1).
+    pub(crate) fn read(value: &Value, accepts_variables: bool) -> Self {
+        if !accepts_variables {
+            return Self::Plain(value.clone());
+        }
+        match value {
+            Value::String(text) => {
+                let template = Template::parse(text);
+                match template.constant() {
+                    Some(text) => Self::Plain(Value::String(text.to_owned())),
+                    None => Self::Text(template),
+                }
+            }
+            Value::Array(items) => {
+                let fields: Vec<_> = items.iter().map(|item| Self::read(item, true)).collect();
+                match fields.iter().map(Self::plain).collect::<Option<Vec<_>>>() {
+                    Some(items) => Self::Plain(Value::Array(items.into_iter().cloned().collect())),
+                    None => Self::List(fields),
+                }
+            }
+            Value::Object(object) => {
+                let fields: Vec<_> = object
+                    .iter()
+                    .map(|(key, value)| (key.clone(), Self::read(value, true)))
+                    .collect();
+                let plain: Option<Map<_, _>> = fields
+                    .iter()
+                    .map(|(key, field)| field.plain().map(|value| (key.clone(), value.clone())))
+                    .collect();
+                plain.map_or(Self::Object(fields), |object| Self::Plain(Value::Object(object)))
+            }
+            other => Self::Plain(other.clone()),
+        }
+    }
+
+    /// The value, if there is no reference in it.
+    pub(crate) fn plain(&self) -> Option<&Value> {
+        match self {
+            Self::Plain(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value with its references replaced.
+    pub(crate) fn resolve<S: Scope + ?Sized>(&self, scope: &S) -> Value {
+        match self {
+            Self::Plain(value) => value.clone(),
+            Self::Text(template) => template.render(scope),
+            Self::List(fields) => Value::Array(fields.iter().map(|field| field.resolve(scope)).collect()),
+            Self::Object(fields) => Value::Object(
+                fields
+                    .iter()
+                    .map(|(key, field)| (key.clone(), field.resolve(scope)))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The text as its author wrote it.
+    pub(crate) fn written(&self) -> String {
+        match self {
+            Self::Plain(value) => js::text(value).into_owned(),
+            Self::Text(template) => template.written(),
+            Self::List(_) | Self::Object(_) => String::new(),
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Templates: texts with `{{ references }}` (semantics §7).
+//!
+//! A template is read once, when its flow is read. Rendering is one pass from left to right: each reference is
+//! replaced at its own place by its value as it is, and what was inserted is never looked at again. That is
+//! stricter than Flowise, which lets inserted text be expanded; see `DEVIATIONS.md`.
+
+mod field;
+mod html;
+mod path;
+
+use std::borrow::Cow;
+
+use countersign_domain::Timestamp;
+use serde_json::Value;
+
+pub(crate) use field::Field;
+pub use html::html_to_markdown;
+pub use path::Path;
+use path::present;
+
+use crate::js;
+
+/// Where the values of references come from.
+pub trait Scope {
+    /// `question`.
+    fn question(&self) -> &str {
+        ""
+    }
+
+    /// `$webhook`: `{"body":…,"headers":…,"query":…}`.
+    fn webhook(&self) -> Option<&Value> {
+        None
+    }
+
+    /// `$form`.
+    fn form(&self) -> Option<&Value> {
+        None
+    }
+
+    /// `$iteration`: the item that is at hand.
+    fn iteration(&self) -> Option<&Value> {
+        None
+    }
+
+    /// `$flow.<path>`.
+    fn flow(&self, _path: &Path) -> Option<Cow<'_, Value>> {
+        None
+    }
+
+    /// `$vars.<name>`.
+    fn variable(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// `chat_history`: one line a message.
+    fn chat_history(&self) -> String {
+        String::new()
+    }
+
+    /// `runtime_messages_length`.
+    fn runtime_messages_length(&self) -> usize {
+        0
+    }
+
+    /// `loop_count`.
+    fn loop_count(&self) -> u64 {
+        0
+    }
+
+    /// `current_date_time`.
+    fn now(&self) -> Timestamp;
+
+    /// `<node id>`: the newest content of that node.
+    fn content(&self, _node_id: &str) -> Option<Cow<'_, Value>> {
+        None
+    }
+
+    /// `<node id>.output.<path>`: a value in the newest output of that node, which may be null.
+    fn output(&self, _node_id: &str, _path: &Path) -> Option<Cow<'_, Value>> {
+        None
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reference {
+    Question,
+    FileAttachment,
+    ChatHistory,
+    RuntimeMessagesLength,
+    LoopCount,
+    CurrentDateTime,
+    Form(Path),
+    Webhook(Path),
+    Flow(Path),
+    Variable(Box<str>),
+    Iteration(Option<Path>),
+    Output {
+        node: Box<str>,
+        path: Path,
+    },
+    Content(Box<str>),
+    /// Nothing that could have a value: it stays as it is written.
+    Nothing,
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    Text(Box<str>),
+    Token { written: Box<str>, reference: Reference },
+}
+
+/// A text with references, read.
+#[derive(Debug, Clone)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+impl Template {
+    /// Reads a text. One that begins with an HTML block becomes Markdown first (§7.2). Every text is a template.
+    pub fn parse(text: &str) -> Self {
+        match html_to_markdown(text) {
+            Some(markdown) => Self {
+                parts: split(&markdown, Reference::read),
+            },
+            None => Self {
+                parts: split(text, Reference::read),
+            },
+        }
+    }
+
+    /// Reads a text in which only `$webhook` references count, as in `webhookDefaultInput` (webhook spec §6).
+    pub(crate) fn parse_webhook_only(text: &str) -> Self {
+        let parts = split(text, |written| match Reference::read(written) {
+            Reference::Webhook(path) if !path.touches_prototype() => Reference::Webhook(path),
+            _ => Reference::Nothing,
+        });
+        Self { parts }
+    }
+
+    /// The text, if there is no reference in it.
+    pub fn constant(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text with its references as they are written, for people.
+    pub fn written(&self) -> String {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) | Part::Token { written: text, .. } => &**text,
+            })
+            .collect()
+    }
+
+    /// The text with its references replaced. A template that is nothing but one `<node id>.output.<path>` gives
+    /// a number, a boolean or null as it is (§7.4).
+    pub fn render<S: Scope + ?Sized>(&self, scope: &S) -> Value {
+        if let [
+            Part::Token {
+                reference: Reference::Output { node, path },
+                ..
+            },
+        ] = self.parts.as_slice()
+            && let Some(value) = scope.output(node, path)
+        {
+            return match &*value {
+                Value::Array(_) | Value::Object(_) => Value::String(js::json_text(&value)),
+                _ => value.into_owned(),
+            };
+        }
+        Value::String(self.render_text(scope))
+    }
+
+    /// The text with its references replaced, always as text.
+    pub fn render_text<S: Scope + ?Sized>(&self, scope: &S) -> String {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Token { written, reference } => {
+                    if !reference.write(scope, &mut out) {
+                        out.push_str(written);
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Cuts a text at its tokens: from `{{` to the nearest `}}` on the same line.
+fn split(text: &str, read: impl Fn(&str) -> Reference) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut done = 0;
+    let mut from = 0;
+    while let Some(open) = text[from..].find("{{").map(|at| from + at) {
+        let inside = open + 2;
+        let Some(close) = text[inside..].find("}}").map(|at| inside + at) else {
+            break;
+        };
+        if let Some(line_end) = text[inside..close].rfind(js::is_line_end) {
+            // No token can begin before the last line end in front of these braces.
+            from = inside + line_end;
+            from += text[from..].chars().next().map_or(1, char::len_utf8);
+            continue;
+        }
+        let end = close + 2;
+        let written = &text[open..end];
+        if open > done {
+            parts.push(Part::Text(text[done..open].into()));
+        }
+        parts.push(Part::Token {
+            written: written.into(),
+            reference: read(written),
+        });
+        done = end;
+        from = end;
+    }
+    if done < text.len() {
+        parts.push(Part::Text(text[done..].into()));
+    }
+    merge(parts)
+}
+
+/// Joins what can never be replaced with the text around it, so that a template without real references is constant.
+fn merge(parts: Vec<Part>) -> Vec<Part> {
+    let mut merged: Vec<Part> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let part = match part {
+            Part::Token {
+                written,
+                reference: Reference::Nothing,
+            } => Part::Text(written),
+            other => other,
+        };
+        match (merged.last_mut(), part) {
+            (Some(Part::Text(before)), Part::Text(text)) => *before = format!("{before}{text}").into(),
+            (_, part) => merged.push(part),
+        }
+    }
+    merged
+}
+
+impl Reference {
+    fn read(written: &str) -> Self {
+        let inside: String = written.chars().filter(|c| !matches!(c, '{' | '}')).collect();
+        let name = js::trim(&inside);
+        match name {
+            "question" => return Self::Question,
+            "file_attachment" => return Self::FileAttachment,
+            "chat_history" => return Self::ChatHistory,
+            "runtime_messages_length" => return Self::RuntimeMessagesLength,
+            "loop_count" => return Self::LoopCount,
+            "current_date_time" => return Self::CurrentDateTime,
+            "$iteration" => return Self::Iteration(None),
+            // State updates resolve these, not templates (§8).
+            "" | "output" => return Self::Nothing,
+            _ => {}
+        }
+        if name.starts_with("output.") {
+            return Self::Nothing;
+        }
+        if name.starts_with('$') {
+            return match name.split_once('.') {
+                Some(("$webhook", rest)) => Self::Webhook(Path::parse(rest)),
+                Some(("$form", rest)) => Self::Form(Path::parse(rest)),
+                Some(("$flow", rest)) => Self::Flow(Path::parse(rest)),
+                Some(("$vars", rest)) => Self::Variable(rest.into()),
+                Some(("$iteration", rest)) => Self::Iteration(Some(Path::parse(rest))),
+                _ => Self::Nothing,
+            };
+        }
+        // Markdown editors escape the underscore of a node id.
+        if let Some((node, path)) = name.split_once(".output.")
+            && !js::trim(path).is_empty()
+        {
+            return Self::Output {
+                node: node.replace('\\', "").into(),
+                path: Path::parse(path),
+            };
+        }
+        Self::Content(name.replace('\\', "").into())
+    }
+
+    /// Writes the value; `false` if there is none and the reference stays as it is written.
+    fn write<S: Scope + ?Sized>(&self, scope: &S, out: &mut String) -> bool {
+        let text = match self {
+            Self::Nothing => None,
+            Self::FileAttachment => Some(String::new()),
+            Self::Question => {
+                out.push_str(scope.question());
+                return true;
+            }
+            Self::ChatHistory => Some(scope.chat_history()),
+            Self::RuntimeMessagesLength => Some(scope.runtime_messages_length().to_string()),
+            Self::LoopCount => Some(scope.loop_count().to_string()),
+            Self::CurrentDateTime => Some(scope.now().to_string()),
+            Self::Form(path) => scope.form().and_then(|form| present(path.get(form))),
+            Self::Webhook(path) => match scope.webhook().and_then(|webhook| path.get(webhook)) {
+                Some(Cow::Borrowed(Value::String(text))) => {
+                    out.push_str(text);
+                    return true;
+                }
+                found => present(found),
+            },
+            Self::Flow(path) => present(scope.flow(path)),
+            Self::Variable(name) => scope.variable(name),
+            Self::Iteration(path) => iteration(scope.iteration(), path.as_ref()),
+            Self::Output { node, path } => scope
+                .output(node, path)
+                .map(|value| js::text(&value).into_owned()),
+            Self::Content(node) => present(scope.content(node)),
+        };
+        match text {
+            Some(text) => {
+                out.push_str(&text);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// `$iteration`: a text answers every path, and a path that leads nowhere is written as `undefined`.
+fn iteration(item: Option<&Value>, path: Option<&Path>) -> Option<String> {
+    let item = item.filter(|item| js::truthy(Some(item)))?;
+    match (item, path) {
+        (Value::String(text), _) => Some(text.clone()),
+        (_, None) => Some(js::text(item).into_owned()),
+        (Value::Array(_) | Value::Object(_), Some(path)) => Some(
+            path.get(item)
+                .map_or_else(|| "undefined".to_owned(), |value| js::text(&value).into_owned()),
+        ),
+        (_, Some(_)) => None,
+    }
+}

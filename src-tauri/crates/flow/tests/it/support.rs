@@ -1,0 +1,236 @@
+//! Small flows, a host that is predictable, and a way to run to rest.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use countersign_domain::{Outcome, Role, Timestamp};
+use countersign_flow::{Advance, Answer, Host, NodeFailure, PastMessage, Plan, Run, RunInput, Stop};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub(crate) struct TestHost {
+    ids: AtomicU64,
+    variables: HashMap<String, String>,
+}
+
+impl TestHost {
+    pub(crate) fn new() -> Self {
+        Self {
+            ids: AtomicU64::new(0),
+            variables: HashMap::from([("V".to_owned(), "secret".to_owned())]),
+        }
+    }
+
+    /// How many ids were taken.
+    pub(crate) fn ids_taken(&self) -> u64 {
+        self.ids.load(Ordering::Relaxed)
+    }
+}
+
+impl Host for TestHost {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_123)
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::from_u128(u128::from(self.ids.fetch_add(1, Ordering::Relaxed) + 1))
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+}
+
+/// `s`, `h0`, `c0`, `d0` stand for the ids of Start, Human Input, Condition and Direct Reply.
+pub(crate) fn id(short: &str) -> String {
+    let (kind, number) = short.split_at(1);
+    let name = match kind {
+        "s" => "startAgentflow",
+        "h" => "humanInputAgentflow",
+        "c" => "conditionAgentflow",
+        "d" => "directReplyAgentflow",
+        _ => return short.to_owned(),
+    };
+    format!("{name}_{}", if number.is_empty() { "0" } else { number })
+}
+
+pub(crate) fn node(short: &str, label: &str, inputs: Value) -> Value {
+    let id = id(short);
+    let name = id
+        .rsplit_once('_')
+        .map_or(id.as_str(), |(name, _)| name)
+        .to_owned();
+    let accepting = |field: &str| json!([{"name": field, "type": "string", "acceptVariable": true}]);
+    let params = match name.as_str() {
+        "humanInputAgentflow" => accepting("humanInputDescription"),
+        "conditionAgentflow" => accepting("conditions"),
+        "directReplyAgentflow" => accepting("directReplyMessage"),
+        _ => json!([]),
+    };
+    json!({"id": id, "type": "agentFlow", "data": {
+        "id": id, "label": label, "name": name, "inputParams": params, "inputs": inputs,
+    }})
+}
+
+pub(crate) fn start(more: Value) -> Value {
+    let mut inputs = json!({"startInputType": "webhookTrigger", "webhookInputMode": "text"});
+    for (key, value) in more.as_object().unwrap() {
+        inputs[key] = value.clone();
+    }
+    node("s", "Start", inputs)
+}
+
+pub(crate) fn gate(short: &str, text: &str) -> Value {
+    let inputs = json!({
+        "humanInputDescriptionType": "fixed", "humanInputDescription": text, "humanInputEnableFeedback": true,
+    });
+    node(short, "Gate", inputs)
+}
+
+pub(crate) fn reply(short: &str, text: &str) -> Value {
+    node(short, "Reply", json!({"directReplyMessage": text}))
+}
+
+/// A Condition with one row that compares texts.
+pub(crate) fn check(short: &str, one: &str, two: &str) -> Value {
+    condition(
+        short,
+        json!([{"type": "string", "value1": one, "operation": "equal", "value2": two}]),
+    )
+}
+
+pub(crate) fn condition(short: &str, rows: Value) -> Value {
+    node(short, "Check", json!({"conditions": rows}))
+}
+
+/// Edges are written `("h0.1", "d0")`: output 1 of the gate to the reply.
+pub(crate) fn flow(nodes: Vec<Value>, edges: &[(&str, &str)]) -> String {
+    let edges: Vec<_> = edges
+        .iter()
+        .map(|(from, to)| {
+            let (from, output) = from.split_once('.').unwrap_or((from, ""));
+            let (source, target) = (id(from), id(to));
+            let output = if output.is_empty() {
+                source.rsplit_once('_').map_or("", |(name, _)| name)
+            } else {
+                output
+            };
+            json!({"source": source, "sourceHandle": format!("{source}-output-{output}"), "target": target})
+        })
+        .collect();
+    json!({"nodes": nodes, "edges": edges}).to_string()
+}
+
+pub(crate) fn plan(nodes: Vec<Value>, edges: &[(&str, &str)]) -> Plan {
+    let text = flow(nodes, edges);
+    Plan::parse(&text).unwrap_or_else(|refusal| panic!("{refusal}: {text}"))
+}
+
+pub(crate) fn input(body: Value) -> RunInput {
+    RunInput {
+        webhook: json!({"body": body, "headers": {"host": "h"}, "query": {}}),
+        chat_id: "chat-1".to_owned(),
+        session_id: "chat-1".to_owned(),
+        flow_id: "flow-1".to_owned(),
+        api_message_id: "message-1".to_owned(),
+        past_history: Vec::new(),
+    }
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+/// Advances until the run rests; never `Ran`.
+pub(crate) fn to_rest(run: &mut Run, plan: &Plan, host: &TestHost) -> Advance {
+    block_on(async {
+        loop {
+            match run.advance(plan, host).await {
+                Advance::Ran { .. } => {}
+                rest => return rest,
+            }
+        }
+    })
+}
+
+pub(crate) fn finished(plan: &Plan, body: Value) -> Run {
+    let mut run = Run::begin(plan, input(body));
+    let rest = to_rest(&mut run, plan, &TestHost::new());
+    assert_eq!(rest, Advance::Finished, "the run comes to its end");
+    run
+}
+
+pub(crate) fn stopped(plan: &Plan, body: Value, host: &TestHost) -> (Run, Stop) {
+    let mut run = Run::begin(plan, input(body));
+    let stop = stop_of(to_rest(&mut run, plan, host));
+    (run, stop)
+}
+
+pub(crate) fn stop_of(advance: Advance) -> Stop {
+    match advance {
+        Advance::Stopped(stop) => stop,
+        other => panic!("the run should wait, but {other:?}"),
+    }
+}
+
+pub(crate) fn failure(plan: &Plan, body: Value) -> (Run, NodeFailure) {
+    let mut run = Run::begin(plan, input(body));
+    match to_rest(&mut run, plan, &TestHost::new()) {
+        Advance::Failed(failure) => (run, failure),
+        other => panic!("the run should fail, but {other:?}"),
+    }
+}
+
+pub(crate) fn answer(outcome: Outcome, feedback: Option<&str>) -> Answer {
+    Answer {
+        outcome,
+        feedback: feedback.map(Into::into),
+        start_node_id: None,
+    }
+}
+
+/// The chat after the run stopped: what the app keeps of it.
+pub(crate) fn chat(run: &Run) -> Vec<PastMessage> {
+    vec![
+        PastMessage {
+            role: Role::User,
+            content: run.user_message(),
+        },
+        PastMessage {
+            role: Role::Assistant,
+            content: run.assistant_message(),
+        },
+    ]
+}
+
+/// The ids of what ran, short, with `!` for a step that waits.
+pub(crate) fn order(run: &Run) -> Vec<String> {
+    run.records()
+        .iter()
+        .map(|record| {
+            let id = record.node_id();
+            let (name, number) = id.rsplit_once('_').unwrap();
+            let mark = if record.status() == countersign_flow::RecordStatus::Stopped {
+                "!"
+            } else {
+                ""
+            };
+            let number = if name == "startAgentflow" { "" } else { number };
+            format!("{}{number}{mark}", &name[..1])
+        })
+        .collect()
+}
+
+pub(crate) fn records(run: &Run) -> String {
+    serde_json::to_string(run.records()).unwrap()
+}
+
+/// What a Direct Reply makes of a message.
+pub(crate) fn replied(message: &str, body: Value) -> Value {
+    let plan = plan(vec![start(json!({})), reply("d0", message)], &[("s", "d0")]);
+    let run = finished(&plan, body);
+    serde_json::to_value(run.records()).unwrap()[1]["data"]["output"]["content"].clone()
+}
