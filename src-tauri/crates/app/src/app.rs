@@ -1,0 +1,324 @@
+//! The application as a whole: what it is made of, how it starts and how it ends.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use countersign_delivery::{AddressGuard, Client, Dispatcher, DispatcherHandle};
+use countersign_domain::{Clock, ErrorCode, Execution, Ids, ResponseMode};
+use countersign_notify::{BrokerHandle, Notifier};
+use countersign_store::{OpenError, Store, StoreError};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::events::Events;
+use crate::flows::Flows;
+use crate::outbox::CallbackOutbox;
+use crate::settings::Settings;
+use crate::token::{ApiToken, write_private};
+use crate::vault::Vault;
+use crate::view::{EventView, StatusView};
+use crate::{Error, OpenRequest, notifications};
+
+/// The file in the data folder that says where the program listens, for the command line.
+const ADDRESS_FILE: &str = "address";
+
+/// How long a shutdown waits for runs that are under way.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// What an [`App`] is started with.
+pub struct Options {
+    /// The start-up configuration.
+    pub config: Config,
+    /// How notifications are shown.
+    pub notifier: Box<dyn Notifier>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives new ids and randomness.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// The program cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another copy works on the same data folder.
+    #[error("{0}")]
+    InUse(String),
+    /// The data folder cannot be used.
+    #[error("the data folder {folder} cannot be used: {problem}")]
+    DataFolder {
+        /// The folder.
+        folder: String,
+        /// What is wrong, for people.
+        problem: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The application. A cheap handle; all clones are the same application.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What all handles share.
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) store: Store,
+    pub(crate) vault: Vault,
+    pub(crate) settings: RwLock<Settings>,
+    pub(crate) flows: Flows,
+    pub(crate) events: Events,
+    pub(crate) notifications: BrokerHandle,
+    pub(crate) open_requests: tokio::sync::broadcast::Sender<OpenRequest>,
+    pub(crate) client: Client,
+    dispatcher: OnceLock<DispatcherHandle>,
+    token: ApiToken,
+    address: RwLock<Address>,
+    closing: AtomicBool,
+    /// How many runs are under way.
+    running: watch::Sender<usize>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Address {
+    bound: Option<SocketAddr>,
+    problem: Option<String>,
+}
+
+impl App {
+    /// Opens the data folder and takes up what an earlier run of the program left: pending approvals are
+    /// shown again, due callbacks go out, asynchronous runs go on, and synchronous runs whose caller is gone
+    /// end as ERROR.
+    ///
+    /// # Errors
+    /// [`StartError`], in words for people.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options { config, notifier, clock, ids } = options;
+        let dir = config.data_dir.clone();
+        let unusable = |problem: &str, source: Box<dyn std::error::Error + Send + Sync>| {
+            let folder = dir.display().to_string();
+            StartError::DataFolder { folder, problem: problem.to_owned(), source }
+        };
+        let store = open_store(&dir, clock.clone()).await?;
+        let vault = Vault::open(&dir, ids.clone())
+            .map_err(|error| unusable("its key for secrets cannot be read", error.into()))?;
+        let token = ApiToken::open(&dir, ids.as_ref())
+            .map_err(|error| unusable("its token file cannot be read or written", error.into()))?;
+        let settings = Settings::load(&store)
+            .map_err(|error| unusable("its settings cannot be read", error.into()))?;
+        let flows =
+            Flows::load(&store).map_err(|error| unusable("its flows cannot be read", error.into()))?;
+
+        let (notifications, answers) = notifications::start(notifier, &settings);
+        let inner = Arc::new(Inner {
+            client: Client::new(AddressGuard::new(config.outbound_loopback), clock.clone()),
+            config,
+            clock,
+            ids,
+            store,
+            vault,
+            settings: RwLock::new(settings),
+            flows,
+            events: Events::default(),
+            notifications,
+            open_requests: tokio::sync::broadcast::Sender::new(16),
+            dispatcher: OnceLock::new(),
+            token,
+            address: RwLock::default(),
+            closing: AtomicBool::new(false),
+            running: watch::Sender::new(0),
+        });
+        let app = Self { inner };
+        notifications::listen(&app, answers);
+        app.start_dispatcher();
+        app.take_up_where_it_was_left().await.map_err(|error| unusable("it is damaged", error.into()))?;
+        Ok(app)
+    }
+
+    fn start_dispatcher(&self) {
+        let outbox = Arc::new(CallbackOutbox::new(Arc::downgrade(&self.inner)));
+        let weak = Arc::downgrade(&self.inner);
+        let fallback = self.inner.config.retry_plan.clone();
+        let plan = move || weak.upgrade().map_or_else(|| fallback.clone(), |inner| inner.retry_plan());
+        let handle =
+            Dispatcher::start(self.inner.client.clone(), plan, outbox, self.inner.clock.clone());
+        let _ = self.inner.dispatcher.set(handle);
+    }
+
+    async fn take_up_where_it_was_left(&self) -> Result<(), Error> {
+        let pending = self.inner.all_pending().map_err(storage)?;
+        notifications::show_pending(self, &pending);
+        for id in self.inner.store.unfinished_executions().map_err(storage)? {
+            let Some(execution) = self.inner.store.execution(id).map_err(storage)? else { continue };
+            self.take_up(execution).await?;
+        }
+        self.wake_dispatcher();
+        Ok(())
+    }
+
+    async fn take_up(&self, execution: Execution) -> Result<(), Error> {
+        match execution.mode {
+            ResponseMode::Async => {
+                let app = self.clone();
+                tokio::spawn(async move { app.go_on(execution).await });
+                Ok(())
+            }
+            // Nobody is there any more to take the answer, and running steps unasked would surprise.
+            ResponseMode::Sync => self.interrupted(execution).await,
+        }
+    }
+
+    /// The address to listen on: flag or environment, else the settings panel, else the file or default.
+    pub fn listen_address(&self) -> SocketAddr {
+        let config = &self.inner.config;
+        config.forced_listen.or_else(|| self.inner.settings().listen).unwrap_or(config.listen)
+    }
+
+    /// Says where the program listens now, or why it does not.
+    pub fn set_address(&self, bound: Option<SocketAddr>, problem: Option<String>) {
+        let file = self.inner.config.data_dir.join(ADDRESS_FILE);
+        let written = match bound {
+            Some(address) => write_private(&file, &address.to_string()),
+            None => std::fs::remove_file(&file).or(Ok(())),
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "the address could not be written down; the command line will not find it");
+        }
+        *self.inner.address.write().unwrap_or_else(PoisonError::into_inner) = Address { bound, problem };
+        self.inner.events.tell(EventView::Status);
+    }
+
+    /// The bearer token of the management API.
+    pub fn api_token(&self) -> &str {
+        self.inner.token.text()
+    }
+
+    /// Where that token lies.
+    pub fn token_file(&self) -> &Path {
+        self.inner.token.path()
+    }
+
+    /// How the program is doing.
+    pub fn status(&self) -> StatusView {
+        let address = self.inner.address();
+        StatusView {
+            address: address.bound.map(|address| address.to_string()),
+            address_problem: address.problem,
+            pending: u32::try_from(self.inner.store.pending_count()).unwrap_or(u32::MAX),
+            failing_callbacks: self.failing_callbacks(),
+            notifications: self.inner.notification_view(),
+            storage_problem: self.inner.store.failed(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            has_flows: !self.inner.flows.is_empty(),
+        }
+    }
+
+    /// Ends everything in order: no new work, runs under way get a few seconds, callbacks stay in the
+    /// outbox, notifications are taken back, the store is flushed and its lock released. Calling it twice
+    /// does no harm.
+    pub async fn shutdown(&self) {
+        if self.inner.closing.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let mut running = self.inner.running.subscribe();
+        let quiet = running.wait_for(|count| *count == 0);
+        if tokio::time::timeout(SHUTDOWN_GRACE, quiet).await.is_err() {
+            tracing::warn!("some runs were still under way; they go on or are reported after the next start");
+        }
+        if let Some(dispatcher) = self.inner.dispatcher.get() {
+            dispatcher.shutdown().await;
+        }
+        self.inner.notifications.shutdown().await;
+        self.set_address(None, None);
+        self.inner.store.close().await;
+    }
+
+    /// Sends what is due.
+    pub(crate) fn wake_dispatcher(&self) {
+        if let Some(dispatcher) = self.inner.dispatcher.get() {
+            dispatcher.wake();
+        }
+    }
+
+    pub(crate) fn dispatcher(&self) -> Option<&DispatcherHandle> {
+        self.inner.dispatcher.get()
+    }
+
+    /// Refuses new work while the program closes or the storage has failed.
+    pub(crate) fn ready(&self) -> Result<(), Error> {
+        if self.inner.closing.load(Ordering::Relaxed) {
+            return Err(Error::new(
+                ErrorCode::ShuttingDown,
+                "Countersign is closing and takes no new work. Nothing was changed; try again later.",
+            ));
+        }
+        match self.inner.store.failed() {
+            None => Ok(()),
+            Some(problem) => Err(Error::new(
+                ErrorCode::StorageUnavailable,
+                format!("The storage failed ({problem}), so no work is taken. What was acknowledged is kept. Free some space or mend the disk, then start Countersign again."),
+            )),
+        }
+    }
+
+    /// Counts a run as under way until the guard is dropped.
+    pub(crate) fn run_guard(&self) -> RunGuard {
+        self.inner.running.send_modify(|count| *count += 1);
+        RunGuard(self.inner.clone())
+    }
+}
+
+/// Counts a run as under way.
+pub(crate) struct RunGuard(Arc<Inner>);
+
+impl Drop for RunGuard {
+    fn drop(&mut self) {
+        self.0.running.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Inner {
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn address(&self) -> Address {
+        self.address.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn bound_address(&self) -> Option<SocketAddr> {
+        self.address().bound
+    }
+}
+
+/// A fault of the storage, for people.
+pub(crate) fn storage(error: StoreError) -> Error {
+    let message = "The storage failed. What was acknowledged is kept; nothing of this request was. Try again, and if it stays so, start Countersign again.";
+    Error::new(ErrorCode::StorageUnavailable, message).caused_by(error)
+}
+
+/// Opening waits for a lock and reads files, so it happens off the async threads.
+async fn open_store(dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, StartError> {
+    let options = countersign_store::Options::new(dir);
+    let folder = dir.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || Store::open(options, clock)).await;
+    match opened {
+        Ok(Ok(store)) => Ok(store),
+        Ok(Err(error @ OpenError::InUse { .. })) => Err(StartError::InUse(error.to_string())),
+        Ok(Err(error)) => {
+            let problem = error.to_string();
+            Err(StartError::DataFolder { folder, problem, source: error.into() })
+        }
+        Err(error) => {
+            let problem = "opening it failed unexpectedly".to_owned();
+            Err(StartError::DataFolder { folder, problem, source: error.into() })
+        }
+    }
+}

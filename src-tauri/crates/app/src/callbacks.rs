@@ -1,0 +1,269 @@
+//! Callbacks: how one is built, listed, sent again and tried out.
+
+use countersign_delivery::{Message, SendNowError};
+use countersign_domain::{
+    ApprovalId, Callback, CallbackId, CallbackKind, CallbackState, Decision, ErrorCode, Execution, Timestamp,
+    UrlSource,
+};
+use countersign_flow::Plan;
+use countersign_signature::Secret;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::app::{Inner, storage};
+use crate::approvals::{cursor, limit};
+use crate::execute::{Begun, not_json};
+use crate::view::{CallbackPage, CallbackQuery, CallbackView, TestCallbackView};
+use crate::{App, Error};
+
+/// What a callback says besides its kind and chat.
+pub(crate) enum Content<'a> {
+    /// `data` of SUCCESS and STOPPED: its JSON text.
+    Data(Box<RawValue>),
+    /// `error` of ERROR.
+    Error(&'a str),
+}
+
+/// The body of a callback (webhook spec §9). The order of the keys is Flowise's; `countersign` comes on top.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallbackBody<'a> {
+    status: CallbackKind,
+    chat_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    countersign: Option<DecisionProof<'a>>,
+}
+
+/// Who decided, when, where and on what: the receiver can prove it, because the body is signed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DecisionProof<'a> {
+    approval_id: ApprovalId,
+    #[serde(flatten)]
+    decision: &'a Decision,
+}
+
+impl Inner {
+    /// Builds the callback that reports on a run, if there is somewhere to send it. The only place where a
+    /// callback's body is made.
+    pub(crate) fn callback(
+        &self,
+        begun: &Begun,
+        kind: CallbackKind,
+        content: Content<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Callback>, Error> {
+        let execution = &begun.execution;
+        let Some((url, url_source)) = self.callback_target(execution, &begun.plan) else { return Ok(None) };
+        let (data, error) = match content {
+            Content::Data(data) => (Some(data), None),
+            Content::Error(message) => (None, Some(message)),
+        };
+        let countersign =
+            begun.decision.as_ref().map(|(id, decision)| DecisionProof { approval_id: *id, decision });
+        let body = CallbackBody { status: kind, chat_id: &execution.chat_id, data, error, countersign };
+        Ok(Some(Callback {
+            id: CallbackId::from_uuid(self.ids.ordered(now)),
+            execution_id: execution.id,
+            flow_id: execution.flow_id,
+            flow_name: execution.flow_name.clone(),
+            chat_id: execution.chat_id.clone(),
+            kind,
+            url,
+            url_source,
+            body: serde_json::to_string(&body).map_err(not_json)?,
+            state: CallbackState::Waiting,
+            attempts: Vec::new(),
+            created_at: now,
+            next_attempt_at: Some(self.retry_plan().first(now)),
+        }))
+    }
+
+    /// Where the callbacks of a run go: the caller's URL where that is allowed, else the flow's, else the
+    /// default of the settings.
+    fn callback_target(&self, execution: &Execution, plan: &Plan) -> Option<(String, UrlSource)> {
+        if let Some(url) = &execution.caller_callback_url {
+            return Some((url.clone(), UrlSource::Caller));
+        }
+        self.operator_callback_url(plan).map(|url| (url, UrlSource::Operator))
+    }
+
+    /// The URL that the operator configured, in the flow or in the settings.
+    pub(crate) fn operator_callback_url(&self, plan: &Plan) -> Option<String> {
+        let own = plan.start().callback_url.clone().filter(|url| !url.trim().is_empty());
+        own.or_else(|| Some(self.settings().callback_url).filter(|url| !url.is_empty()))
+    }
+
+    /// The receiver's origin, for people.
+    pub(crate) fn receiver_of(&self, execution: &Execution, plan: &Plan) -> Option<String> {
+        let (url, _) = self.callback_target(execution, plan)?;
+        let parsed = url::Url::parse(&url).ok()?;
+        let host = parsed.host_str()?;
+        Some(parsed.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    }
+
+    /// The secret that signs a callback: the flow's, else the default of the settings.
+    pub(crate) fn callback_secret(&self, callback: &Callback) -> Result<Option<Secret>, Error> {
+        let own = match self.store.execution(callback.execution_id).map_err(storage)? {
+            Some(execution) => self.plan(&execution.document)?.start().callback_secret.clone(),
+            None => None,
+        };
+        // An empty text is no secret.
+        match own.and_then(|secret| Secret::new(secret).ok()) {
+            Some(secret) => Ok(Some(secret)),
+            None => self.default_callback_secret(),
+        }
+    }
+}
+
+impl App {
+    /// A page of callbacks, newest first.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Invalid`] for a state, limit or cursor without meaning.
+    pub fn callbacks(&self, query: &CallbackQuery) -> Result<CallbackPage, Error> {
+        let state = match query.state.as_deref() {
+            None | Some("") => None,
+            Some(word) => Some(serde_json::from_value::<CallbackState>(word.into()).map_err(|_| {
+                Error::new(
+                    ErrorCode::Invalid,
+                    format!("{word:?} is not a state: use waiting, delivered or abandoned."),
+                )
+            })?),
+        };
+        let before = cursor::<CallbackId>(query.cursor.as_deref())?;
+        let limit = limit(query.limit)?;
+        let page = self
+            .inner
+            .store
+            .callbacks(&countersign_store::CallbackQuery { state, limit, before })
+            .map_err(storage)?;
+        let waiting = self.inner.store.outbox().map_err(storage)?;
+        Ok(CallbackPage {
+            callbacks: page.items.iter().map(|callback| callback_view(callback, &waiting)).collect(),
+            next: page.next.map(|id| id.to_string()),
+            waiting: u32::try_from(waiting.len()).unwrap_or(u32::MAX),
+            failing: count_failing(&waiting),
+        })
+    }
+
+    /// One callback.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for an unknown id or one that is none.
+    pub fn callback(&self, id: &str) -> Result<CallbackView, Error> {
+        let callback = self.stored_callback(id)?;
+        let waiting = self.inner.store.outbox().map_err(storage)?;
+        Ok(callback_view(&callback, &waiting))
+    }
+
+    /// Sends a callback again at once: one attempt with the same id and body, which does not disturb the
+    /// plan.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`]; [`ErrorCode::NotWaiting`] while an earlier callback of the same run waits.
+    pub async fn redeliver(&self, id: &str) -> Result<CallbackView, Error> {
+        self.ready()?;
+        let callback = self.stored_callback(id)?;
+        if let Some(dispatcher) = self.dispatcher() {
+            dispatcher.send_now(callback.id).await.map_err(refused)?;
+        }
+        self.callback(id)
+    }
+
+    /// Sends a test message to the default callback URL and says what the receiver answered. It is signed
+    /// like a real one and is not kept.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Invalid`] if no URL is set.
+    pub async fn test_callback(&self) -> Result<TestCallbackView, Error> {
+        let url = self.inner.settings().callback_url;
+        if url.is_empty() {
+            return Err(Error::new(
+                ErrorCode::Invalid,
+                "No default callback URL is set. Enter one, save, and try again.",
+            ));
+        }
+        let now = self.inner.clock.now();
+        let body = serde_json::json!({
+            "status": "TEST",
+            "chatId": self.inner.ids.random().to_string(),
+            "data": { "text": "A test from Countersign. Nobody was asked anything.", "sentAt": now.to_string() },
+        });
+        let secret = self.inner.default_callback_secret()?;
+        let signed = secret.is_some();
+        let sent = self
+            .inner
+            .client
+            .send(&Message {
+                id: CallbackId::from_uuid(self.inner.ids.ordered(now)),
+                url: url.clone(),
+                source: UrlSource::Operator,
+                body: body.to_string().into(),
+                secret,
+            })
+            .await;
+        Ok(TestCallbackView {
+            delivered: sent.delivered(),
+            url,
+            signed,
+            status: sent.status,
+            duration_ms: u32::try_from(sent.duration.as_millis()).unwrap_or(u32::MAX),
+            error: sent.error,
+            response: sent.response,
+        })
+    }
+
+    /// How many callbacks have failed at least once and go on being tried.
+    pub(crate) fn failing_callbacks(&self) -> u32 {
+        self.inner.store.outbox().map_or(0, |waiting| count_failing(&waiting))
+    }
+
+    fn stored_callback(&self, id: &str) -> Result<Callback, Error> {
+        let unknown = || Error::new(ErrorCode::NotFound, format!("Callback {id} does not exist."));
+        let id: CallbackId = id.parse().map_err(|_| unknown())?;
+        self.inner.store.callback(id).map_err(storage)?.ok_or_else(unknown)
+    }
+}
+
+fn refused(error: SendNowError) -> Error {
+    let code = match &error {
+        SendNowError::NotFound => ErrorCode::NotFound,
+        SendNowError::BehindEarlier => ErrorCode::NotWaiting,
+        SendNowError::ShuttingDown => ErrorCode::ShuttingDown,
+        SendNowError::Interrupted => ErrorCode::Internal,
+        SendNowError::Outbox(_) => ErrorCode::StorageUnavailable,
+    };
+    Error::new(code, format!("It was not sent again: {error}.")).caused_by(error)
+}
+
+fn count_failing(waiting: &[Callback]) -> u32 {
+    let failing = waiting.iter().filter(|callback| callback.attempts.iter().any(|a| a.ended_at.is_some()));
+    u32::try_from(failing.count()).unwrap_or(u32::MAX)
+}
+
+/// A callback on the wire. `waiting` is the outbox in the order of ids.
+fn callback_view(callback: &Callback, waiting: &[Callback]) -> CallbackView {
+    CallbackView {
+        id: callback.id.to_string(),
+        execution_id: callback.execution_id.to_string(),
+        flow_id: callback.flow_id.to_string(),
+        flow_name: callback.flow_name.clone(),
+        chat_id: callback.chat_id.clone(),
+        kind: callback.kind,
+        url: callback.url.clone(),
+        url_source: callback.url_source,
+        state: callback.state,
+        attempts: callback.attempts.clone(),
+        created_at: callback.created_at.to_string(),
+        next_attempt_at: callback.next_attempt_at.map(|at| at.to_string()),
+        behind_earlier: waiting
+            .iter()
+            .any(|other| other.execution_id == callback.execution_id && other.id < callback.id),
+        body: callback.body.clone(),
+    }
+}

@@ -1,0 +1,196 @@
+//! Where the program finds its data folder, its address and its few start-up choices.
+//!
+//! Order, later wins: built-in default, `countersign.toml` in the data folder, environment
+//! `COUNTERSIGN_*`, flags. What the settings panel changes lies in the store, between the file and the
+//! environment.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use countersign_delivery::{LoopbackPolicy, RetryPlan};
+use serde::Deserialize;
+
+/// The address that is used unless something else is said.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:8420";
+
+/// The name of the configuration file in the data folder.
+pub const CONFIG_FILE: &str = "countersign.toml";
+
+/// What flags said. Absent means "not given".
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--log`
+    pub log: Option<String>,
+    /// `--outbound-loopback`: `configured`, `allow` or `deny`.
+    pub outbound_loopback: Option<String>,
+}
+
+/// The start-up configuration, put together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// The address from a flag or the environment, which win over the settings panel.
+    pub forced_listen: Option<SocketAddr>,
+    /// The address from the file or the default, over which the settings panel wins.
+    pub listen: SocketAddr,
+    /// What is logged, in the syntax of `tracing`'s environment filter.
+    pub log: String,
+    /// Whether outgoing calls may go to this machine.
+    pub outbound_loopback: LoopbackPolicy,
+    /// Who answers at this desktop: the account name, as far as it is known.
+    pub person: Option<String>,
+    /// The times between attempts of a callback, unless the settings panel says otherwise.
+    pub retry_plan: RetryPlan,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{} cannot be read; check its permissions", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a key that means nothing.
+    #[error("{} has a mistake: {}", .path.display(), .source.message())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// An address is not one, or is not on this machine.
+    #[error("{origin}: {text:?} is not an address on this machine; write for example 127.0.0.1:8420")]
+    Address {
+        /// Where it was said.
+        origin: &'static str,
+        /// What was said.
+        text: String,
+    },
+    /// The word for outgoing loopback means nothing.
+    #[error("{origin}: {text:?} is none of configured, allow, deny")]
+    Loopback {
+        /// Where it was said.
+        origin: &'static str,
+        /// What was said.
+        text: String,
+    },
+    /// There is no home folder to put data in.
+    #[error("no folder for data was found: set COUNTERSIGN_DATA_DIR or use --data-dir")]
+    NoDataDir,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    listen: Option<String>,
+    log: Option<String>,
+    outbound_loopback: Option<String>,
+    retry_plan_seconds: Option<Vec<u32>>,
+}
+
+impl Config {
+    /// Puts the configuration together. `environment` answers what a variable is set to.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the place of the mistake.
+    pub fn load(flags: &Flags, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let data_dir = match &flags.data_dir {
+            Some(dir) => dir.clone(),
+            None => match environment("COUNTERSIGN_DATA_DIR").filter(|dir| !dir.is_empty()) {
+                Some(dir) => PathBuf::from(dir),
+                None => default_data_dir(&environment).ok_or(ConfigError::NoDataDir)?,
+            },
+        };
+        let file = read_file(&data_dir.join(CONFIG_FILE))?;
+
+        let listen = match file.listen {
+            Some(text) => loopback_address(&text, CONFIG_FILE)?,
+            None => loopback_address(DEFAULT_LISTEN, "default")?,
+        };
+        let forced_listen = match (&flags.listen, environment("COUNTERSIGN_LISTEN")) {
+            (Some(text), _) => Some(loopback_address(text, "--listen")?),
+            (None, Some(text)) => Some(loopback_address(&text, "COUNTERSIGN_LISTEN")?),
+            (None, None) => None,
+        };
+        let log = flags
+            .log
+            .clone()
+            .or_else(|| environment("COUNTERSIGN_LOG"))
+            .or(file.log)
+            .unwrap_or_else(|| "warn,countersign=info".to_owned());
+        let outbound_loopback = match (&flags.outbound_loopback, environment("COUNTERSIGN_OUTBOUND_LOOPBACK")) {
+            (Some(word), _) => loopback_policy(word, "--outbound-loopback")?,
+            (None, Some(word)) => loopback_policy(&word, "COUNTERSIGN_OUTBOUND_LOOPBACK")?,
+            (None, None) => match file.outbound_loopback {
+                Some(word) => loopback_policy(&word, CONFIG_FILE)?,
+                None => LoopbackPolicy::Configured,
+            },
+        };
+        let retry_plan = match file.retry_plan_seconds {
+            Some(seconds) => retry_plan(&seconds),
+            None => RetryPlan::default(),
+        };
+        let person = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(&environment).filter(|n| !n.is_empty());
+        Ok(Self { data_dir, forced_listen, listen, log, outbound_loopback, person, retry_plan })
+    }
+}
+
+/// A plan from seconds; the first entry is the time before the first attempt.
+pub(crate) fn retry_plan(seconds: &[u32]) -> RetryPlan {
+    RetryPlan::from_seconds(seconds)
+}
+
+fn read_file(path: &Path) -> Result<File, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => toml::from_str(&text)
+            .map_err(|source| ConfigError::Malformed { path: path.to_owned(), source: Box::new(source) }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
+        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+    }
+}
+
+/// Reads an address and refuses one that other machines could reach.
+pub(crate) fn loopback_address(text: &str, origin: &'static str) -> Result<SocketAddr, ConfigError> {
+    let named = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    named
+        .as_deref()
+        .unwrap_or(text)
+        .parse::<SocketAddr>()
+        .ok()
+        .filter(|address| address.ip().is_loopback())
+        .ok_or_else(|| ConfigError::Address { origin, text: text.to_owned() })
+}
+
+fn loopback_policy(word: &str, origin: &'static str) -> Result<LoopbackPolicy, ConfigError> {
+    match word {
+        "configured" => Ok(LoopbackPolicy::Configured),
+        "allow" => Ok(LoopbackPolicy::Allow),
+        "deny" => Ok(LoopbackPolicy::Deny),
+        other => Err(ConfigError::Loopback { origin, text: other.to_owned() }),
+    }
+}
+
+fn default_data_dir(environment: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let set = |name: &str| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if cfg!(windows) {
+        set("LOCALAPPDATA").map(|dir| dir.join("Countersign"))
+    } else if cfg!(target_os = "macos") {
+        set("HOME").map(|home| home.join("Library/Application Support/Countersign"))
+    } else {
+        set("XDG_DATA_HOME")
+            .filter(|dir| dir.is_absolute())
+            .or_else(|| set("HOME").map(|home| home.join(".local/share")))
+            .map(|dir| dir.join("countersign"))
+    }
+}

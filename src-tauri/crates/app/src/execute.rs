@@ -1,0 +1,445 @@
+//! Runs: from the trigger or an answer to the next stop or end, and the one commit at each.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use countersign_domain::{
+    Approval, ApprovalId, ApprovalState, CallbackKind, Decision, ErrorCode, Execution, ExecutionId,
+    ExecutionState, FlowId, JournalEvent, Message, MessageId, Question, ResponseMode, Role, Timestamp, display_line,
+    display_text,
+};
+use countersign_flow::{Advance, Host, PastMessage, Plan, Record, Run, RunInput, Stop};
+use countersign_store::Changes;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::app::{Inner, storage};
+use crate::callbacks::Content;
+use crate::executions::read_run;
+use crate::flows::LiveFlow;
+use crate::{App, Error, notifications};
+
+/// What Flowise puts in front of every failure of a run (webhook spec §5).
+const RUN_FAILED: &str = "Error: predictionsServices.buildChatflow - ";
+
+/// The longest title of a question, in characters.
+const TITLE_LIMIT: usize = 200;
+
+/// Whether somebody waits for the result on an open connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// The HTTP answer carries the result.
+    Waits,
+    /// The result leaves as a callback, if there is a URL for one.
+    Gone,
+}
+
+/// What starts a run.
+pub(crate) struct Trigger {
+    pub(crate) live: Arc<LiveFlow>,
+    pub(crate) webhook: Value,
+    pub(crate) chat_id: String,
+    /// Whether the chat id was made up for this run, so that nothing can lie under it.
+    pub(crate) fresh_chat: bool,
+    pub(crate) signed: bool,
+    pub(crate) mode: ResponseMode,
+    pub(crate) caller_callback_url: Option<String>,
+}
+
+/// A run that can go on, with its record.
+pub(crate) struct Begun {
+    pub(crate) execution: Execution,
+    pub(crate) run: Run,
+    pub(crate) plan: Plan,
+    /// The id of the answer that will be given.
+    pub(crate) message_id: Uuid,
+    /// The decision that put it back to work.
+    pub(crate) decision: Option<(ApprovalId, Decision)>,
+}
+
+impl Begun {
+    pub(crate) fn chat_id(&self) -> &str {
+        &self.execution.chat_id
+    }
+}
+
+/// How a run came to rest.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It is done; the JSON text of the answer.
+    Finished(Bytes),
+    /// It waits for a person; the JSON text of the answer.
+    Stopped(Bytes),
+    /// A step failed; the message that the caller gets.
+    Failed(String),
+}
+
+/// The answer of a run (webhook spec §8.1). The order of the keys is Flowise's.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AnswerBody<'a> {
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    question: Option<&'a str>,
+    chat_id: &'a str,
+    chat_message_id: Uuid,
+    execution_id: ExecutionId,
+    agent_flow_executed_data: &'a [Record],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a Value>,
+    session_id: &'a str,
+}
+
+/// What a run may ask of the world.
+struct RunHost<'a>(&'a Inner);
+
+impl Host for RunHost<'_> {
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn new_id(&self) -> Uuid {
+        // A stop's id is also the approval's, and approvals are listed by the time in their ids.
+        self.0.ids.ordered(self.0.clock.now())
+    }
+
+    fn variable(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+impl App {
+    /// Puts a run together. Nothing is stored yet.
+    pub(crate) fn begin(&self, trigger: Trigger) -> Result<Begun, Error> {
+        let now = self.inner.clock.now();
+        let flow = &trigger.live.flow;
+        let (past_history, state) = if trigger.fresh_chat {
+            (Vec::new(), None)
+        } else {
+            let state = if trigger.live.plan.start().persist_state {
+                self.inner.left_state(flow.id, &trigger.chat_id)?
+            } else {
+                None
+            };
+            (self.inner.past_history(flow.id, &trigger.chat_id)?, state)
+        };
+        let message_id = self.inner.ids.random();
+        let run = Run::begin_in_state(
+            &trigger.live.plan,
+            RunInput {
+                webhook: trigger.webhook,
+                chat_id: trigger.chat_id.clone(),
+                session_id: trigger.chat_id.clone(),
+                flow_id: flow.id.to_string(),
+                api_message_id: message_id.to_string(),
+                past_history,
+            },
+            state,
+        );
+        let execution = Execution {
+            id: ExecutionId::from_uuid(self.inner.ids.ordered(now)),
+            flow_id: flow.id,
+            flow_name: flow.name.clone(),
+            document: flow.document.clone(),
+            chat_id: trigger.chat_id,
+            state: ExecutionState::InProgress,
+            mode: trigger.mode,
+            caller_callback_url: trigger.caller_callback_url,
+            approval_id: None,
+            run: RawValue::NULL.to_owned(),
+            messages: Vec::new(),
+            signed: trigger.signed,
+            error: None,
+            created_at: now,
+            updated_at: now,
+            stopped_at: None,
+        };
+        Ok(Begun { execution, run, plan: trigger.live.plan.clone(), message_id, decision: None })
+    }
+
+    /// Makes an asynchronous run durable, so that a restart runs it, and lets it go on by itself.
+    pub(crate) async fn run_behind(&self, mut begun: Begun) -> Result<(), Error> {
+        begun.execution.run = raw(&begun.run)?;
+        let mut changes = Changes::new();
+        changes.put_execution(&begun.execution);
+        self.inner.store.commit(changes).await.map_err(storage)?;
+        self.spawn(begun);
+        Ok(())
+    }
+
+    /// Lets a run go on by itself; its failure is in its record and in the log.
+    pub(crate) fn spawn(&self, begun: Begun) {
+        let app = self.clone();
+        tokio::spawn(async move {
+            let id = begun.execution.id;
+            if let Err(error) = app.run_to_end(begun, Caller::Gone).await {
+                tracing::error!(execution = %id, %error, source = ?error.source, "a run could not be kept");
+            }
+        });
+    }
+
+    /// Runs until the run comes to rest, and commits that.
+    pub(crate) async fn run_to_end(&self, mut begun: Begun, caller: Caller) -> Result<Ending, Error> {
+        let _under_way = self.run_guard();
+        let host = RunHost(&self.inner);
+        // Today's kinds of steps touch nothing outside, so running them again after a restart is harmless and
+        // a checkpoint between them would only cost. A step with an effect gets one before it.
+        loop {
+            match begun.run.advance(&begun.plan, &host).await {
+                Advance::Ran { .. } => {}
+                Advance::Stopped(stop) => return self.stopped(begun, stop, caller).await,
+                Advance::Finished => return self.finished(begun, caller).await,
+                Advance::Failed(failure) => {
+                    return self.failed(begun, format!("{RUN_FAILED}{}", failure.message), caller).await;
+                }
+            }
+        }
+    }
+
+    async fn stopped(&self, mut begun: Begun, stop: Stop, caller: Caller) -> Result<Ending, Error> {
+        let now = self.inner.clock.now();
+        let approval = self.ask(&begun, &stop, now)?;
+        let body = answer_body(&begun, &stop.text, Some(&stop.action))?;
+        self.inner.say(&mut begun, now);
+        let execution = &mut begun.execution;
+        execution.state = ExecutionState::Stopped;
+        execution.approval_id = Some(approval.id);
+        execution.updated_at = now;
+        execution.stopped_at = Some(now);
+        execution.run = raw(&begun.run)?;
+
+        let mut changes = Changes::new();
+        changes.put_execution(&begun.execution);
+        changes.put_approval(&approval);
+        changes.journal(&JournalEvent::ApprovalOpened { approval: Box::new(approval.clone()) });
+        if caller == Caller::Gone {
+            let data = serde_json::json!({
+                "text": stop.text,
+                "executionId": begun.execution.id.to_string(),
+                "action": stop.action,
+            });
+            let data = serde_json::value::to_raw_value(&data).map_err(not_json)?;
+            self.queue_callback(&mut changes, &begun, CallbackKind::Stopped, Content::Data(data), now)?;
+        }
+        self.inner.store.commit(changes).await.map_err(storage)?;
+        self.inner.events.approval(&approval, None);
+        notifications::present(self, &approval);
+        self.wake_dispatcher();
+        Ok(Ending::Stopped(body))
+    }
+
+    async fn finished(&self, mut begun: Begun, caller: Caller) -> Result<Ending, Error> {
+        let now = self.inner.clock.now();
+        let text = begun.run.final_text();
+        let body = answer_body(&begun, &text, None)?;
+        self.inner.say(&mut begun, now);
+        begun.execution.state = ExecutionState::Finished;
+        begun.execution.updated_at = now;
+        begun.execution.run = raw(&begun.run)?;
+
+        let mut changes = Changes::new();
+        changes.put_execution(&begun.execution);
+        if caller == Caller::Gone {
+            let data = RawValue::from_string(text_of(&body)).map_err(not_json)?;
+            self.queue_callback(&mut changes, &begun, CallbackKind::Success, Content::Data(data), now)?;
+        }
+        self.keep(changes, &begun, caller).await?;
+        Ok(Ending::Finished(body))
+    }
+
+    async fn failed(&self, mut begun: Begun, message: String, caller: Caller) -> Result<Ending, Error> {
+        let now = self.inner.clock.now();
+        begun.execution.state = ExecutionState::Error;
+        begun.execution.error = Some(message.clone());
+        begun.execution.updated_at = now;
+        begun.execution.run = raw(&begun.run)?;
+
+        let mut changes = Changes::new();
+        changes.put_execution(&begun.execution);
+        if caller == Caller::Gone {
+            self.queue_callback(&mut changes, &begun, CallbackKind::Error, Content::Error(&message), now)?;
+        }
+        self.keep(changes, &begun, caller).await?;
+        Ok(Ending::Failed(message))
+    }
+
+    /// Commits an end. When nobody depends on the record, because the caller gets the answer itself and no
+    /// person was asked, it may be flushed with the next commit (design §5).
+    async fn keep(&self, changes: Changes, begun: &Begun, caller: Caller) -> Result<(), Error> {
+        if caller == Caller::Waits && begun.execution.approval_id.is_none() {
+            return self.inner.store.record(changes).map_err(storage);
+        }
+        self.inner.store.commit(changes).await.map_err(storage)?;
+        self.wake_dispatcher();
+        Ok(())
+    }
+
+    /// Takes an asynchronous run up again after a restart.
+    pub(crate) async fn go_on(&self, execution: Execution) {
+        let id = execution.id;
+        let begun = match self.begun_again(execution) {
+            Ok(begun) => begun,
+            Err(error) => {
+                tracing::error!(execution = %id, %error, "a run cannot go on after the restart");
+                return;
+            }
+        };
+        if let Err(error) = self.run_to_end(begun, Caller::Gone).await {
+            tracing::error!(execution = %id, %error, "a run could not be kept");
+        }
+    }
+
+    fn begun_again(&self, execution: Execution) -> Result<Begun, Error> {
+        let plan = self.inner.plan(&execution.document)?;
+        let run = read_run(&execution)?;
+        let decision = match execution.approval_id {
+            Some(id) => self.inner.store.approval(id).map_err(storage)?.and_then(|a| a.decision.map(|d| (id, d))),
+            None => None,
+        };
+        Ok(Begun { execution, run, plan, message_id: self.inner.ids.random(), decision })
+    }
+
+    /// Ends a synchronous run whose caller went with the last run of the program.
+    pub(crate) async fn interrupted(&self, mut execution: Execution) -> Result<(), Error> {
+        execution.state = ExecutionState::Error;
+        execution.error = Some(format!("{RUN_FAILED}interrupted by a restart"));
+        execution.updated_at = self.inner.clock.now();
+        let mut changes = Changes::new();
+        changes.put_execution(&execution);
+        self.inner.store.commit(changes).await.map_err(storage)
+    }
+
+    fn ask(&self, begun: &Begun, stop: &Stop, now: Timestamp) -> Result<Approval, Error> {
+        let execution = &begun.execution;
+        let id = stop
+            .action
+            .get("id")
+            .and_then(Value::as_str)
+            .and_then(|id| id.parse::<ApprovalId>().ok())
+            .ok_or_else(|| Error::new(ErrorCode::Internal, "A stop came without an id."))?;
+        let (title, body) = title_and_body(stop);
+        let mut if_approved = begun.plan.what_follows(&stop.node_id, true);
+        let mut if_rejected = begun.plan.what_follows(&stop.node_id, false);
+        if let Some(receiver) = self.inner.receiver_of(execution, &begun.plan) {
+            for path in [&mut if_approved, &mut if_rejected] {
+                path.push(format!("Callback SUCCESS to {receiver}"));
+            }
+        }
+        let question = Question {
+            title,
+            body,
+            feedback_enabled: stop.feedback_enabled,
+            payload: begun.run.webhook().clone(),
+            if_approved,
+            if_rejected,
+        };
+        Ok(Approval {
+            id,
+            state: ApprovalState::Pending,
+            flow_id: execution.flow_id,
+            flow_name: execution.flow_name.clone(),
+            execution_id: execution.id,
+            chat_id: execution.chat_id.clone(),
+            node_id: stop.node_id.clone(),
+            node_label: stop.node_label.clone(),
+            content_hash: question.hash(id),
+            question,
+            signed: execution.signed,
+            created_at: now,
+            decision: None,
+        })
+    }
+
+    /// Writes a callback into the same commit as the state that it reports, if there is somewhere to send it.
+    fn queue_callback(
+        &self,
+        changes: &mut Changes,
+        begun: &Begun,
+        kind: CallbackKind,
+        content: Content<'_>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let Some(callback) = self.inner.callback(begun, kind, content, now)? else { return Ok(()) };
+        changes.put_callback(&callback);
+        changes.journal(&JournalEvent::CallbackQueued { callback: Box::new(callback.clone()) });
+        self.inner.events.callback(&callback);
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// What earlier runs under this chat have said, oldest first (execution semantics §9).
+    pub(crate) fn past_history(&self, flow: FlowId, chat_id: &str) -> Result<Vec<PastMessage>, Error> {
+        let messages = self.store.messages(flow, chat_id).map_err(storage)?;
+        Ok(messages.into_iter().map(|m| PastMessage { role: m.role, content: m.content }).collect())
+    }
+
+    /// The flow state that the chat's newest run left (execution semantics §8, persistence).
+    fn left_state(&self, flow: FlowId, chat_id: &str) -> Result<Option<Value>, Error> {
+        let query = countersign_store::ExecutionQuery {
+            flow: Some(flow),
+            chat_id: Some(chat_id.to_owned()),
+            limit: 1,
+            ..Default::default()
+        };
+        let newest = self.store.executions(&query).map_err(storage)?.items.pop();
+        newest.as_ref().map(|execution| Ok(read_run(execution)?.state().clone())).transpose()
+    }
+
+    /// Adds the two messages that a run leaves when it comes to rest.
+    fn say(&self, begun: &mut Begun, now: Timestamp) {
+        for (role, content) in
+            [(Role::User, begun.run.user_message()), (Role::Assistant, begun.run.assistant_message())]
+        {
+            let id = MessageId::from_uuid(self.ids.ordered(now));
+            begun.execution.messages.push(Message { id, role, content });
+        }
+    }
+}
+
+fn answer_body(begun: &Begun, text: &str, action: Option<&Value>) -> Result<Bytes, Error> {
+    let body = AnswerBody {
+        text,
+        question: begun.run.question(),
+        chat_id: &begun.execution.chat_id,
+        chat_message_id: begun.message_id,
+        execution_id: begun.execution.id,
+        agent_flow_executed_data: begun.run.records(),
+        action,
+        session_id: &begun.execution.chat_id,
+    };
+    serde_json::to_vec(&body).map(Bytes::from).map_err(not_json)
+}
+
+fn text_of(body: &Bytes) -> String {
+    String::from_utf8_lossy(body).into_owned()
+}
+
+pub(crate) fn raw(run: &Run) -> Result<Box<RawValue>, Error> {
+    serde_json::value::to_raw_value(run).map_err(not_json)
+}
+
+pub(crate) fn not_json(error: serde_json::Error) -> Error {
+    Error::new(ErrorCode::Internal, "A result cannot be written as JSON.").caused_by(error)
+}
+
+/// The first line of the step's own text is the question; what an earlier step said, and the rest, is the
+/// body. People must see all that Flowise's client would have seen.
+fn title_and_body(stop: &Stop) -> (String, String) {
+    let description = display_text(&stop.description);
+    let mut lines = description.lines().skip_while(|line| line.trim().is_empty());
+    let first = lines.next().unwrap_or("Do you want to proceed?");
+    let title = display_line(first.trim_start_matches('#').trim().trim_matches('*'), TITLE_LIMIT);
+    let rest = lines.collect::<Vec<_>>().join("\n");
+    // A title that had to be cut is repeated whole.
+    let whole = if title.ends_with('…') && !first.ends_with('…') { first } else { "" };
+    let said = display_text(stop.text.strip_suffix(&stop.description).unwrap_or_default());
+    let body = [said.trim(), whole, rest.trim()]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n\n");
+    (title, body)
+}

@@ -1,0 +1,96 @@
+//! Executions, as the management API shows them.
+
+use countersign_domain::{ErrorCode, Execution, ExecutionId, ExecutionState, FlowId};
+use countersign_flow::Run;
+
+use crate::app::storage;
+use crate::view::ExecutionView;
+use crate::{App, Error};
+
+/// Which executions are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecutionQuery {
+    /// Only those of this flow.
+    pub flow: Option<String>,
+    /// Only those in this state, `STOPPED` for instance.
+    pub state: Option<String>,
+    /// Only those of this chat.
+    pub session: Option<String>,
+    /// Which page, from 1.
+    pub page: usize,
+    /// How many a page.
+    pub limit: usize,
+}
+
+impl App {
+    /// A page of executions, newest first, and how many fit in all.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Invalid`] for a state that does not exist.
+    pub fn executions(&self, query: &ExecutionQuery) -> Result<(Vec<ExecutionView>, usize), Error> {
+        let state = match query.state.as_deref() {
+            None | Some("") => None,
+            Some(word) => Some(
+                serde_json::from_value::<ExecutionState>(word.into())
+                    .map_err(|_| Error::new(ErrorCode::Invalid, format!("{word:?} is not a state of executions.")))?,
+            ),
+        };
+        let flow = match query.flow.as_deref() {
+            None | Some("") => None,
+            Some(id) => match FlowId::from_url(id) {
+                Ok(id) => Some(id),
+                Err(_) => return Ok((Vec::new(), 0)),
+            },
+        };
+        let limit = query.limit.clamp(1, 200);
+        let skip = query.page.max(1).saturating_sub(1).saturating_mul(limit);
+        let wanted = countersign_store::ExecutionQuery {
+            flow,
+            chat_id: query.session.clone(),
+            state,
+            skip,
+            limit,
+            before: None,
+        };
+        let total = self.inner.store.execution_count(&wanted).map_err(storage)?;
+        let found = self.inner.store.executions(&wanted).map_err(storage)?.items;
+        Ok((found.iter().map(view).collect::<Result<_, _>>()?, total))
+    }
+
+    /// One execution.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for an unknown id or one that is none.
+    pub fn execution(&self, id: &str) -> Result<ExecutionView, Error> {
+        let unknown = || Error::new(ErrorCode::NotFound, format!("Execution {id} not found"));
+        let id: ExecutionId = id.parse().map_err(|_| unknown())?;
+        view(&self.inner.store.execution(id).map_err(storage)?.ok_or_else(unknown)?)
+    }
+}
+
+fn view(execution: &Execution) -> Result<ExecutionView, Error> {
+    let run = read_run(execution)?;
+    let execution_data = serde_json::to_string(run.records())
+        .map_err(|error| Error::new(ErrorCode::Internal, "An execution cannot be written as JSON.").caused_by(error))?;
+    Ok(ExecutionView {
+        id: execution.id.to_string(),
+        execution_data,
+        state: execution.state,
+        agentflow_id: execution.flow_id.to_string(),
+        session_id: execution.chat_id.clone(),
+        created_date: execution.created_at.to_string(),
+        updated_date: execution.updated_at.to_string(),
+        stopped_date: execution.stopped_at.map(|at| at.to_string()),
+    })
+}
+
+/// The runner's state of an execution.
+pub(crate) fn read_run(execution: &Execution) -> Result<Run, Error> {
+    serde_json::from_str(execution.run.get()).map_err(|error| {
+        Error::new(
+            ErrorCode::Internal,
+            format!("The state of execution {} cannot be read. It is kept as it is; please report this.", execution.id),
+        )
+        .caused_by(error)
+    })
+}

@@ -1,0 +1,343 @@
+//! Flows: import, replace, delete, their secrets, and the plans that are ready to run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use countersign_domain::{DocumentHash, ErrorCode, Flow, FlowId, ResponseMode};
+use countersign_flow::{Imported, Plan, Refusal, ResponseMode as StartMode, SignatureKind, read_import};
+use countersign_signature::Secret;
+use countersign_store::{Changes, Store, StoreError};
+
+use crate::app::{Inner, storage};
+use crate::view::{EventView, FlowView};
+use crate::{App, Error};
+
+/// A flow that is ready to run.
+pub(crate) struct LiveFlow {
+    pub(crate) flow: Flow,
+    pub(crate) plan: Plan,
+}
+
+/// The flows in memory, so that a webhook call reads no file, and the plans of documents that older runs
+/// still use.
+pub(crate) struct Flows {
+    live: RwLock<HashMap<FlowId, Arc<LiveFlow>>>,
+    plans: RwLock<HashMap<DocumentHash, Plan>>,
+}
+
+/// The document of a flow or run is missing or does not run any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DocumentError {
+    #[error("the storage failed")]
+    Store(#[from] StoreError),
+    #[error("the document {} is missing", .0.as_str())]
+    Missing(DocumentHash),
+    #[error("the document cannot run")]
+    Refused(#[from] Refusal),
+}
+
+impl Flows {
+    pub(crate) fn load(store: &Store) -> Result<Self, DocumentError> {
+        let flows = Self { live: RwLock::default(), plans: RwLock::default() };
+        for flow in store.flows()? {
+            match flows.plan(store, &flow.document) {
+                Ok(plan) => flows.put(flow, plan),
+                // One flow that does not run must not keep the others from running; it stays in the store.
+                Err(error) => tracing::error!(flow = %flow.id, name = flow.name, %error, "a flow cannot run"),
+            }
+        }
+        Ok(flows)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    pub(crate) fn get(&self, id: FlowId) -> Option<Arc<LiveFlow>> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    fn put(&self, flow: Flow, plan: Plan) {
+        let live = Arc::new(LiveFlow { flow, plan });
+        self.live.write().unwrap_or_else(PoisonError::into_inner).insert(live.flow.id, live);
+    }
+
+    fn remove(&self, id: FlowId) {
+        self.live.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// The plan of a document, from memory or from the store.
+    pub(crate) fn plan(&self, store: &Store, hash: &DocumentHash) -> Result<Plan, DocumentError> {
+        if let Some(plan) = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(hash) {
+            return Ok(plan.clone());
+        }
+        let text = store.document(hash)?.ok_or_else(|| DocumentError::Missing(hash.clone()))?;
+        let plan = Plan::parse(&text)?;
+        self.plans.write().unwrap_or_else(PoisonError::into_inner).insert(hash.clone(), plan.clone());
+        Ok(plan)
+    }
+}
+
+impl App {
+    /// All flows, newest first.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn flows(&self) -> Result<Vec<FlowView>, Error> {
+        let mut views = Vec::new();
+        for flow in self.inner.store.flows().map_err(storage)? {
+            views.push(self.view_of(&flow)?);
+        }
+        Ok(views)
+    }
+
+    /// One flow.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Invalid`] for an id that is none, [`ErrorCode::NotFound`] for an unknown one.
+    pub fn flow(&self, id: &str) -> Result<FlowView, Error> {
+        let flow = self.stored_flow(id)?;
+        self.view_of(&flow)
+    }
+
+    /// Imports a flow: the plain file that Flowise exports, the API form `{"name", "flowData"}`, or one
+    /// flow of a bulk export. The text is kept unchanged. `name` wins over a name inside.
+    ///
+    /// # Errors
+    /// [`ErrorCode::FlowRefused`] with everything that keeps the flow from running here.
+    pub async fn import_flow(&self, text: &str, name: Option<&str>) -> Result<FlowView, Error> {
+        self.ready()?;
+        let (imported, plan) = read(text)?;
+        let now = self.inner.clock.now();
+        let name = chosen_name(name, imported.name.as_deref()).unwrap_or_else(|| "Untitled flow".to_owned());
+        let flow = Flow {
+            id: FlowId::from_uuid(self.inner.ids.random()),
+            name,
+            document: DocumentHash::of(&imported.flow_data),
+            created_at: now,
+            updated_at: now,
+        };
+        self.store_flow(flow, &imported.flow_data, plan).await
+    }
+
+    /// Replaces a flow's document, its name, or both. Runs that are under way keep what they began with.
+    ///
+    /// # Errors
+    /// As for [`App::import_flow`], and [`ErrorCode::NotFound`].
+    pub async fn replace_flow(
+        &self,
+        id: &str,
+        text: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<FlowView, Error> {
+        self.ready()?;
+        let mut flow = self.stored_flow(id)?;
+        let document = match text {
+            Some(text) => {
+                let (imported, plan) = read(text)?;
+                if let Some(name) = chosen_name(name, imported.name.as_deref()) {
+                    flow.name = name;
+                }
+                flow.document = DocumentHash::of(&imported.flow_data);
+                Some((imported.flow_data, plan))
+            }
+            None => {
+                if let Some(name) = chosen_name(name, None) {
+                    flow.name = name;
+                }
+                None
+            }
+        };
+        flow.updated_at = self.inner.clock.now();
+        let (text, plan) = match document {
+            Some(document) => document,
+            None => {
+                let text = self.document_of(&flow)?;
+                let plan = self.inner.plan(&flow.document)?;
+                (text, plan)
+            }
+        };
+        self.store_flow(flow, &text, plan).await
+    }
+
+    async fn store_flow(&self, flow: Flow, text: &str, plan: Plan) -> Result<FlowView, Error> {
+        let mut changes = Changes::new();
+        changes.put_document(text);
+        changes.put_flow(&flow);
+        self.inner.store.commit(changes).await.map_err(storage)?;
+        self.inner.flows.put(flow.clone(), plan);
+        self.inner.events.tell(EventView::Flows);
+        self.view_of(&flow)
+    }
+
+    /// Deletes a flow. Its approvals that wait can still be answered: they keep their document.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for an unknown flow.
+    pub async fn delete_flow(&self, id: &str) -> Result<(), Error> {
+        self.ready()?;
+        let flow = self.stored_flow(id)?;
+        let mut changes = Changes::new();
+        changes.delete_flow(flow.id);
+        // Who answers a waiting approval by webhook still has to sign.
+        if self.inner.store.pending_count_of_flow(flow.id) == 0 {
+            changes.delete_setting(&webhook_secret_key(flow.id));
+        }
+        self.inner.store.commit(changes).await.map_err(storage)?;
+        self.inner.flows.remove(flow.id);
+        self.inner.events.tell(EventView::Flows);
+        Ok(())
+    }
+
+    /// Creates a new secret with which senders sign, and returns it this once: 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for an unknown flow.
+    pub async fn create_webhook_secret(&self, id: &str) -> Result<String, Error> {
+        self.ready()?;
+        let flow = self.stored_flow(id)?;
+        let mut bytes = [0_u8; 32];
+        self.inner.ids.fill(&mut bytes);
+        let secret = hex::encode(bytes);
+        let key = webhook_secret_key(flow.id);
+        let mut changes = Changes::new();
+        changes.put_setting(&key, &self.inner.seal(&key, &secret)?);
+        self.inner.store.commit(changes).await.map_err(storage)?;
+        self.inner.events.tell(EventView::Flows);
+        Ok(secret)
+    }
+
+    /// Removes that secret.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for an unknown flow.
+    pub async fn delete_webhook_secret(&self, id: &str) -> Result<(), Error> {
+        self.ready()?;
+        let flow = self.stored_flow(id)?;
+        let mut changes = Changes::new();
+        changes.delete_setting(&webhook_secret_key(flow.id));
+        self.inner.store.commit(changes).await.map_err(storage)?;
+        self.inner.events.tell(EventView::Flows);
+        Ok(())
+    }
+
+    fn stored_flow(&self, id: &str) -> Result<Flow, Error> {
+        let unknown = || {
+            Error::new(ErrorCode::NotFound, format!("Chatflow {id} not found in the database!"))
+        };
+        let id = FlowId::from_url(id).map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
+        self.inner.store.flow(id).map_err(storage)?.ok_or_else(unknown)
+    }
+
+    fn document_of(&self, flow: &Flow) -> Result<String, Error> {
+        self.inner
+            .store
+            .document(&flow.document)
+            .map_err(storage)?
+            .ok_or_else(|| Error::new(ErrorCode::Internal, "The document of this flow is missing. Import it again."))
+    }
+
+    fn view_of(&self, flow: &Flow) -> Result<FlowView, Error> {
+        let plan = self.inner.plan(&flow.document)?;
+        let start = plan.start();
+        let base = match self.inner.bound_address() {
+            Some(address) => address.to_string(),
+            None => self.listen_address().to_string(),
+        };
+        let has_webhook_secret =
+            self.inner.store.setting(&webhook_secret_key(flow.id)).map_err(storage)?.is_some();
+        Ok(FlowView {
+            id: flow.id.to_string(),
+            name: flow.name.clone(),
+            kind: "AGENTFLOW".to_owned(),
+            flow_data: self.document_of(flow)?,
+            webhook_url: format!("http://{base}/api/v1/webhook/{}", flow.id),
+            method: start.method.clone(),
+            response_mode: response_mode(&plan),
+            signature: start.signature.as_ref().map(|signature| {
+                match signature.kind {
+                    SignatureKind::HmacSha256 => "hmac-sha256",
+                    SignatureKind::PlainToken => "plain-token",
+                }
+                .to_owned()
+            }),
+            has_webhook_secret,
+            callback_url: self.inner.operator_callback_url(&plan),
+            steps: plan
+                .steps()
+                .into_iter()
+                .map(|step| format!("{}: {}", step.kind, step.label))
+                .collect(),
+            pending: u32::try_from(self.inner.store.pending_count_of_flow(flow.id)).unwrap_or(u32::MAX),
+            created_date: flow.created_at.to_string(),
+            updated_date: flow.updated_at.to_string(),
+        })
+    }
+}
+
+impl Inner {
+    /// The plan of a document, as an error for people if there is none.
+    pub(crate) fn plan(&self, hash: &DocumentHash) -> Result<Plan, Error> {
+        self.flows.plan(&self.store, hash).map_err(|error| match error {
+            DocumentError::Store(error) => storage(error),
+            other => Error::new(
+                ErrorCode::Internal,
+                "The document of this flow cannot be read any more. Import the flow again; approvals that wait are kept.",
+            )
+            .caused_by(other),
+        })
+    }
+
+    /// The secret with which senders of this flow sign.
+    pub(crate) fn webhook_secret(&self, id: FlowId) -> Result<Option<Secret>, Error> {
+        let key = webhook_secret_key(id);
+        self.sealed_setting(&key)
+    }
+
+    /// A secret, sealed for the settings.
+    pub(crate) fn seal(&self, key: &str, secret: &str) -> Result<serde_json::Value, Error> {
+        self.vault.seal(key, secret).map(Into::into).map_err(|error| {
+            Error::new(ErrorCode::Internal, "The secret cannot be kept. Nothing was changed.").caused_by(error)
+        })
+    }
+
+    /// A secret from the settings.
+    pub(crate) fn sealed_setting(&self, key: &str) -> Result<Option<Secret>, Error> {
+        let Some(sealed) = self.store.setting(key).map_err(storage)? else { return Ok(None) };
+        let text = sealed.as_str().unwrap_or_default();
+        self.vault.open_sealed(key, text).map(Some).map_err(|error| {
+            Error::new(ErrorCode::Internal, "A stored secret cannot be read. Set it again in the settings.")
+                .caused_by(error)
+        })
+    }
+}
+
+/// How a caller of this flow gets the result.
+pub(crate) fn response_mode(plan: &Plan) -> ResponseMode {
+    match plan.start().response_mode {
+        StartMode::Async => ResponseMode::Async,
+        // Streams come later; until then their callers get the same result in one piece.
+        StartMode::Sync | StartMode::Stream => ResponseMode::Sync,
+    }
+}
+
+fn webhook_secret_key(id: FlowId) -> String {
+    format!("webhook-secret/{id}")
+}
+
+fn chosen_name(given: Option<&str>, inside: Option<&str>) -> Option<String> {
+    given
+        .into_iter()
+        .chain(inside)
+        .map(|name| countersign_domain::display_line(name, 200))
+        .find(|name| !name.is_empty())
+}
+
+fn read(text: &str) -> Result<(Imported, Plan), Error> {
+    let refused = |refusal: Refusal| {
+        Error::new(ErrorCode::FlowRefused, refusal.to_string())
+    };
+    let imported = read_import(text).map_err(refused)?;
+    let plan = Plan::parse(&imported.flow_data).map_err(refused)?;
+    Ok((imported, plan))
+}

@@ -1,0 +1,30 @@
+//! The use cases of Countersign, which every door calls.
+//!
+//! [`App`] is a cheap handle. The HTTP server, the window's commands and the command line are adapters
+//! over it: they translate, make one call and translate back. Rules live here or below, never there.
+
+mod app;
+mod approvals;
+mod callbacks;
+mod config;
+mod decide;
+mod error;
+mod events;
+mod execute;
+mod executions;
+mod flows;
+mod notifications;
+mod outbox;
+mod settings;
+mod token;
+mod vault;
+pub mod view;
+mod webhook;
+
+pub use app::{App, Options, StartError};
+pub use config::{CONFIG_FILE, Config, ConfigError, DEFAULT_LISTEN, Flags};
+pub use countersign_domain::{ErrorCode, Outcome, RandomIds, Surface, SystemClock};
+pub use error::Error;
+pub use executions::ExecutionQuery;
+pub use notifications::{OpenRequest, headless_notifier, notifier_for_this_desktop};
+pub use webhook::{WebhookReply, WebhookRequest};

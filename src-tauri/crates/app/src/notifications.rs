@@ -1,0 +1,137 @@
+//! Notifications: what is shown, and what its buttons do.
+
+use std::sync::Weak;
+
+use countersign_domain::{Approval, ApprovalId, ErrorCode, Surface};
+use countersign_notify::{Broker, BrokerEvent, BrokerHandle, BrokerOptions, Notifier, Prompt};
+use tokio::sync::{broadcast, mpsc};
+
+use crate::app::Inner;
+use crate::settings::Settings;
+use crate::view::{DecisionRequest, EventView, NotificationView};
+use crate::{App, Error};
+
+/// Somebody clicked a notification itself: show the window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRequest {
+    /// The approval to show; the inbox if absent.
+    pub approval: Option<ApprovalId>,
+    /// The token with which the desktop lets the window come to the front.
+    pub activation_token: Option<String>,
+}
+
+/// The notifier that fits the desktop this program runs on.
+pub fn notifier_for_this_desktop() -> Box<dyn Notifier> {
+    countersign_notify::for_this_desktop()
+}
+
+/// A notifier for a machine without a desktop: it shows nothing and says so.
+pub fn headless_notifier() -> Box<dyn Notifier> {
+    Box::new(countersign_notify::HeadlessNotifier::default())
+}
+
+pub(crate) fn start(
+    notifier: Box<dyn Notifier>,
+    settings: &Settings,
+) -> (BrokerHandle, mpsc::Receiver<BrokerEvent>) {
+    let options = BrokerOptions {
+        enabled: !settings.notifications_disabled,
+        details_hidden: settings.notification_details_hidden,
+        ..BrokerOptions::default()
+    };
+    Broker::start(options, notifier)
+}
+
+/// Carries answers from the notifications to the one `decide`.
+pub(crate) fn listen(app: &App, mut answers: mpsc::Receiver<BrokerEvent>) {
+    let weak = std::sync::Arc::downgrade(&app.inner);
+    tokio::spawn(async move {
+        while let Some(event) = answers.recv().await {
+            let Some(app) = upgrade(&weak) else { return };
+            match event {
+                BrokerEvent::Answered { id, outcome } => {
+                    let request = DecisionRequest { outcome, feedback: None, content_hash: None };
+                    let person = app.inner.config.person.clone();
+                    if let Err(error) = app.decide(&id.to_string(), request, Surface::Notification, person).await {
+                        // Most often somebody was first; the inbox shows who. The approval is as it was.
+                        tracing::info!(approval = %id, %error, "an answer from a notification did not count");
+                    }
+                }
+                BrokerEvent::OpenRequested { approval, activation_token } => {
+                    let _ = app.inner.open_requests.send(OpenRequest { approval, activation_token });
+                }
+                BrokerEvent::StatusChanged(_) => app.inner.events.tell(EventView::Status),
+                BrokerEvent::TestAnswered { .. } => app.inner.events.tell(EventView::Settings),
+            }
+        }
+    });
+}
+
+fn upgrade(weak: &Weak<Inner>) -> Option<App> {
+    weak.upgrade().map(|inner| App { inner })
+}
+
+pub(crate) fn present(app: &App, approval: &Approval) {
+    app.inner.notifications.present(prompt(approval));
+}
+
+pub(crate) fn show_pending(app: &App, pending: &[Approval]) {
+    app.inner.notifications.set_pending(pending.iter().map(prompt).collect());
+}
+
+fn prompt(approval: &Approval) -> Prompt {
+    Prompt {
+        id: approval.id,
+        title: approval.question.title.clone(),
+        body: approval.question.body.clone(),
+        flow_name: approval.flow_name.clone(),
+        buttons: true,
+        importance: countersign_notify::Importance::Normal,
+    }
+}
+
+impl Inner {
+    pub(crate) fn notification_view(&self) -> NotificationView {
+        let status = self.notifications.status();
+        NotificationView {
+            available: status.available,
+            server: status.name,
+            buttons: status.buttons,
+            reply: status.reply,
+            note: status.note,
+        }
+    }
+}
+
+impl App {
+    /// Hears of clicks on notifications, so that the window can come up.
+    pub fn open_requests(&self) -> broadcast::Receiver<OpenRequest> {
+        self.inner.open_requests.subscribe()
+    }
+
+    /// Shows a notification with both buttons, to try them out. Its answer decides nothing.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Invalid`] if no notification server answers or notifications are switched off.
+    pub async fn test_notification(&self) -> Result<(), Error> {
+        if self.inner.settings().notifications_disabled {
+            return Err(Error::new(
+                ErrorCode::Invalid,
+                "Notifications are switched off. Switch them on and try again.",
+            ));
+        }
+        let status = self.inner.notifications.status();
+        if !status.available {
+            let why = status.note.unwrap_or_else(|| "No notification server answers.".to_owned());
+            return Err(Error::new(ErrorCode::Invalid, format!("{why} Approvals still appear in the inbox.")));
+        }
+        self.inner.notifications.test_prompt();
+        Ok(())
+    }
+
+    pub(crate) fn apply_notification_settings(&self) {
+        let settings = self.inner.settings();
+        self.inner.notifications.set_enabled(!settings.notifications_disabled);
+        self.inner.notifications.set_details_hidden(settings.notification_details_hidden);
+    }
+}

@@ -1,0 +1,83 @@
+//! The outbox: what the dispatcher needs of the store.
+
+use std::sync::Weak;
+
+use countersign_delivery::{BoxFuture, Outbox, OutboxError, Started, attempt};
+use countersign_domain::{
+    AttemptTrigger, Callback, CallbackId, CallbackState, JournalEvent, Timestamp,
+};
+use countersign_store::Changes;
+
+use crate::app::Inner;
+
+/// The callbacks of the store, as the dispatcher sees them.
+pub(crate) struct CallbackOutbox(Weak<Inner>);
+
+impl CallbackOutbox {
+    pub(crate) const fn new(inner: Weak<Inner>) -> Self {
+        Self(inner)
+    }
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> OutboxError {
+    OutboxError(Box::new(error))
+}
+
+impl Outbox for CallbackOutbox {
+    fn waiting(&self) -> BoxFuture<'_, Result<Vec<Callback>, OutboxError>> {
+        Box::pin(async move {
+            let Some(inner) = self.0.upgrade() else { return Ok(Vec::new()) };
+            inner.store.outbox().map_err(failed)
+        })
+    }
+
+    fn callback(&self, id: CallbackId) -> BoxFuture<'_, Result<Option<Callback>, OutboxError>> {
+        Box::pin(async move {
+            let Some(inner) = self.0.upgrade() else { return Ok(None) };
+            inner.store.callback(id).map_err(failed)
+        })
+    }
+
+    fn attempt_started(
+        &self,
+        id: CallbackId,
+        trigger: AttemptTrigger,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<Started>, OutboxError>> {
+        Box::pin(async move {
+            let Some(inner) = self.0.upgrade() else { return Ok(None) };
+            let Some(mut callback) = inner.store.callback(id).map_err(failed)? else { return Ok(None) };
+            if !attempt::begin(&mut callback, trigger, now) {
+                return Ok(None);
+            }
+            let secret = inner.callback_secret(&callback).map_err(failed)?;
+            let mut changes = Changes::new();
+            changes.put_callback(&callback);
+            inner.store.commit(changes).await.map_err(failed)?;
+            inner.events.callback(&callback);
+            Ok(Some((callback, secret)))
+        })
+    }
+
+    fn attempt_ended(&self, callback: Callback) -> BoxFuture<'_, Result<(), OutboxError>> {
+        Box::pin(async move {
+            let Some(inner) = self.0.upgrade() else { return Ok(()) };
+            let mut changes = Changes::new();
+            changes.put_callback(&callback);
+            // The body is in the line that queued the callback.
+            let settled = Box::new(Callback { body: String::new(), ..callback.clone() });
+            match callback.state {
+                CallbackState::Waiting => {}
+                CallbackState::Delivered => {
+                    changes.journal(&JournalEvent::CallbackDelivered { callback: settled });
+                }
+                CallbackState::Abandoned => {
+                    changes.journal(&JournalEvent::CallbackAbandoned { callback: settled });
+                }
+            }
+            inner.store.commit(changes).await.map_err(failed)?;
+            inner.events.callback(&callback);
+            Ok(())
+        })
+    }
+}

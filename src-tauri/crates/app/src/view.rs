@@ -1,0 +1,427 @@
+//! What the doors show: the wire types of the management API, the window's commands and the CLI's `--json`.
+//!
+//! One set for all of them, written into `ui/src/bindings` by a test, so that no door can drift.
+
+use countersign_domain::{
+    ApprovalState, Attempt, CallbackKind, CallbackState, Decision, ExecutionState, Outcome, ResponseMode,
+    Surface, UrlSource,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ts_rs::TS;
+
+/// An answer that was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionView {
+    /// Yes or no.
+    pub outcome: Outcome,
+    /// The note that came with it.
+    pub feedback: Option<String>,
+    /// Where it came from.
+    pub surface: Surface,
+    /// Who gave it.
+    pub person: Option<String>,
+    /// When, RFC 3339.
+    pub decided_at: String,
+}
+
+impl From<&Decision> for DecisionView {
+    fn from(decision: &Decision) -> Self {
+        Self {
+            outcome: decision.outcome,
+            feedback: decision.feedback.clone(),
+            surface: decision.surface,
+            person: decision.person.clone(),
+            decided_at: decision.decided_at.to_string(),
+        }
+    }
+}
+
+/// A question, pending or answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalView {
+    /// Its id.
+    pub id: String,
+    /// Where it stands.
+    pub state: ApprovalState,
+    /// The flow that asks.
+    pub flow_id: String,
+    /// That flow's name.
+    pub flow_name: String,
+    /// The execution that waits.
+    pub execution_id: String,
+    /// The chat it belongs to.
+    pub chat_id: String,
+    /// The step that waits.
+    pub node_id: String,
+    /// That step's label.
+    pub node_label: String,
+    /// The question, one line.
+    pub title: String,
+    /// The rest of the text, Markdown.
+    pub body: String,
+    /// Whether a note can be given.
+    pub feedback_enabled: bool,
+    /// When it was asked, RFC 3339.
+    pub created_at: String,
+    /// The hash of what is shown; send it back with the decision.
+    pub content_hash: String,
+    /// What the sender had sent, secrets removed: `{"body":…,"headers":…,"query":…}`.
+    #[ts(type = "unknown")]
+    pub payload: Value,
+    /// What follows after yes, one line a step.
+    pub if_approved: Vec<String>,
+    /// What follows after no, one line a step.
+    pub if_rejected: Vec<String>,
+    /// The answer, once there is one.
+    pub decision: Option<DecisionView>,
+    /// Whether the call that asked was verified by a signature.
+    pub signed: bool,
+}
+
+/// One page of approvals, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalPage {
+    /// The page.
+    pub approvals: Vec<ApprovalView>,
+    /// The cursor of the next page; `null` at the end.
+    pub next: Option<String>,
+    /// How many wait in all.
+    pub pending: u32,
+}
+
+/// Which approvals are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApprovalQuery {
+    /// `pending`, `decided` (everything else) or one state; all if absent.
+    #[serde(default)]
+    #[ts(optional)]
+    pub state: Option<String>,
+    /// At most this many, 1 to 200; 50 if absent.
+    #[serde(default)]
+    #[ts(optional)]
+    pub limit: Option<u32>,
+    /// Where to go on: `next` of the page before.
+    #[serde(default)]
+    #[ts(optional)]
+    pub cursor: Option<String>,
+}
+
+/// The body of `POST /api/v1/approvals/{id}/decision`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecisionRequest {
+    /// Yes or no.
+    pub outcome: Outcome,
+    /// A note.
+    #[serde(default)]
+    #[ts(optional)]
+    pub feedback: Option<String>,
+    /// The hash of what was shown. If it is given and differs from what waits, nothing is decided.
+    #[serde(default)]
+    #[ts(optional)]
+    pub content_hash: Option<String>,
+}
+
+/// A flow with what a person needs to know about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowView {
+    /// Its id, part of the URL.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Always `AGENTFLOW`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The document as it was imported, unchanged.
+    pub flow_data: String,
+    /// Where to post.
+    pub webhook_url: String,
+    /// The method it expects; any if absent.
+    pub method: Option<String>,
+    /// How the caller gets the result.
+    pub response_mode: ResponseMode,
+    /// Whether calls must be signed: `hmac-sha256`, `plain-token` or nothing.
+    pub signature: Option<String>,
+    /// Whether a secret for that is stored.
+    pub has_webhook_secret: bool,
+    /// Where its callbacks go: the Start node's URL, else the default of the settings; none in sync mode.
+    pub callback_url: Option<String>,
+    /// The steps in the order of the document, for people: `Human Input: Approve?`.
+    pub steps: Vec<String>,
+    /// How many of its approvals wait.
+    pub pending: u32,
+    /// When it was imported, RFC 3339.
+    pub created_date: String,
+    /// When it changed last, RFC 3339.
+    pub updated_date: String,
+}
+
+/// The body that imports or replaces a flow. Also taken: the export itself, `{"nodes":…,"edges":…}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowImport {
+    /// Its name.
+    pub name: String,
+    /// The text of the export.
+    pub flow_data: String,
+}
+
+/// One callback with its attempts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct CallbackView {
+    /// Its id: the `webhook-id` of every attempt.
+    pub id: String,
+    /// The execution it reports on.
+    pub execution_id: String,
+    /// The flow.
+    pub flow_id: String,
+    /// The flow's name.
+    pub flow_name: String,
+    /// The chat.
+    pub chat_id: String,
+    /// What it reports.
+    pub kind: CallbackKind,
+    /// Where it goes.
+    pub url: String,
+    /// Who named that URL.
+    pub url_source: UrlSource,
+    /// Where it stands.
+    pub state: CallbackState,
+    /// The attempts so far, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// When it was written, RFC 3339.
+    pub created_at: String,
+    /// When the next attempt is due, RFC 3339.
+    pub next_attempt_at: Option<String>,
+    /// Whether it waits for an earlier callback of the same execution.
+    pub behind_earlier: bool,
+    /// The JSON text that is sent.
+    pub body: String,
+}
+
+/// One page of callbacks, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct CallbackPage {
+    /// The page.
+    pub callbacks: Vec<CallbackView>,
+    /// The cursor of the next page; `null` at the end.
+    pub next: Option<String>,
+    /// How many are neither delivered nor abandoned.
+    pub waiting: u32,
+    /// How many of those have failed at least once.
+    pub failing: u32,
+}
+
+/// Which callbacks are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallbackQuery {
+    /// `waiting`, `delivered` or `abandoned`; all if absent.
+    #[serde(default)]
+    #[ts(optional)]
+    pub state: Option<String>,
+    /// At most this many, 1 to 200; 50 if absent.
+    #[serde(default)]
+    #[ts(optional)]
+    pub limit: Option<u32>,
+    /// Where to go on: `next` of the page before.
+    #[serde(default)]
+    #[ts(optional)]
+    pub cursor: Option<String>,
+}
+
+/// An execution, in the shape of Flowise's records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutionView {
+    /// Its id.
+    pub id: String,
+    /// What ran, as JSON text: a list of step records.
+    pub execution_data: String,
+    /// Where it stands.
+    pub state: ExecutionState,
+    /// The flow.
+    pub agentflow_id: String,
+    /// The chat.
+    pub session_id: String,
+    /// When it began, RFC 3339.
+    pub created_date: String,
+    /// When it changed last, RFC 3339.
+    pub updated_date: String,
+    /// When it last stopped for a person, RFC 3339.
+    pub stopped_date: Option<String>,
+}
+
+/// What the notification server of this desktop can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationView {
+    /// Whether a server answers.
+    pub available: bool,
+    /// Its name, for instance `Xfce Notify Daemon`.
+    pub server: Option<String>,
+    /// Whether it draws buttons.
+    pub buttons: bool,
+    /// Whether a note can be typed into a notification.
+    pub reply: bool,
+    /// Why none answers, for people, or what the user should know.
+    pub note: Option<String>,
+}
+
+/// Everything the settings panel shows. Secrets are never part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsView {
+    /// The address that is configured, `127.0.0.1:8420`. A change takes effect at the next start.
+    pub listen: String,
+    /// The address it listens on now.
+    pub address: Option<String>,
+    /// Where callbacks go when the flow names no URL; empty for nowhere.
+    pub callback_url: String,
+    /// Whether a default callback secret is stored.
+    pub has_callback_secret: bool,
+    /// Whether a caller may name a callback URL by the header `x-callback-url`.
+    pub accept_caller_callback_url: bool,
+    /// To which origins such a URL may point, `https://ci.example.org`.
+    pub caller_callback_origins: Vec<String>,
+    /// Seconds between attempts: the first entry is before the first attempt.
+    pub retry_plan_seconds: Vec<u32>,
+    /// Whether notifications are shown.
+    pub notifications_enabled: bool,
+    /// Whether a notification says only that something waits, not what.
+    pub notification_details_hidden: bool,
+    /// What this desktop can do.
+    pub notifications: NotificationView,
+    /// How secrets are kept: `keychain` or `file`.
+    pub secret_protection: String,
+    /// The data folder.
+    pub data_dir: String,
+    /// The version of this program.
+    pub version: String,
+}
+
+/// A change of settings; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SettingsChange {
+    /// See [`SettingsView::listen`].
+    #[serde(default)]
+    #[ts(optional)]
+    pub listen: Option<String>,
+    /// See [`SettingsView::callback_url`].
+    #[serde(default)]
+    #[ts(optional)]
+    pub callback_url: Option<String>,
+    /// A new default callback secret; empty removes it. Write-only.
+    #[serde(default)]
+    #[ts(optional)]
+    pub callback_secret: Option<String>,
+    /// See [`SettingsView::accept_caller_callback_url`].
+    #[serde(default)]
+    #[ts(optional)]
+    pub accept_caller_callback_url: Option<bool>,
+    /// See [`SettingsView::caller_callback_origins`].
+    #[serde(default)]
+    #[ts(optional)]
+    pub caller_callback_origins: Option<Vec<String>>,
+    /// See [`SettingsView::retry_plan_seconds`].
+    #[serde(default)]
+    #[ts(optional)]
+    pub retry_plan_seconds: Option<Vec<u32>>,
+    /// See [`SettingsView::notifications_enabled`].
+    #[serde(default)]
+    #[ts(optional)]
+    pub notifications_enabled: Option<bool>,
+    /// See [`SettingsView::notification_details_hidden`].
+    #[serde(default)]
+    #[ts(optional)]
+    pub notification_details_hidden: Option<bool>,
+}
+
+/// What a test callback came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct TestCallbackView {
+    /// Whether the receiver answered 2xx.
+    pub delivered: bool,
+    /// Where it was sent.
+    pub url: String,
+    /// Whether it was signed.
+    pub signed: bool,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u32,
+    /// What went wrong, for people.
+    pub error: Option<String>,
+    /// The beginning of the answer.
+    pub response: Option<String>,
+}
+
+/// How the program is doing, for the foot of the side bar and for `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusView {
+    /// The address it listens on; absent while the port is taken.
+    pub address: Option<String>,
+    /// Why it does not listen, for people.
+    pub address_problem: Option<String>,
+    /// How many approvals wait.
+    pub pending: u32,
+    /// How many callbacks have failed at least once and wait.
+    pub failing_callbacks: u32,
+    /// What the notification server can do.
+    pub notifications: NotificationView,
+    /// Why the storage takes no work, for people; absent while all is well.
+    pub storage_problem: Option<String>,
+    /// The version of this program.
+    pub version: String,
+    /// Whether this is the first start: no flow was ever imported by the operator.
+    pub has_flows: bool,
+}
+
+/// Something changed; look again at what it names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum EventView {
+    /// A question was asked, answered or taken back.
+    Approval {
+        /// The approval.
+        id: String,
+        /// Where it stands now.
+        state: ApprovalState,
+        /// The surface that changed it, so that a window can ignore its own echo.
+        surface: Option<Surface>,
+    },
+    /// A callback was written, tried, delivered or abandoned.
+    Callback {
+        /// The callback.
+        id: String,
+        /// Where it stands now.
+        state: CallbackState,
+    },
+    /// A flow was imported, replaced or deleted.
+    Flows,
+    /// A setting changed.
+    Settings,
+    /// The notification server, the address or the storage changed.
+    Status,
+}
+
+/// An error at a door: what happened, what was kept, what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorView {
+    /// For programs.
+    pub code: countersign_domain::ErrorCode,
+    /// For people.
+    pub message: String,
+}

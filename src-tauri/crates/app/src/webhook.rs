@@ -1,0 +1,464 @@
+//! A webhook call: from the parsed request to its answer, in the order of the webhook spec §4.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use countersign_domain::{Approval, ErrorCode, FlowId, Outcome, ResponseMode, Surface};
+use countersign_flow::{Plan, SignatureKind, StartSettings, StartTrigger, Validation};
+use countersign_signature::{InboundKind, verify_inbound};
+use serde_json::{Map, Value};
+
+use crate::app::storage;
+use crate::decide::Answer;
+use crate::execute::{Caller, Ending};
+use crate::flows::{LiveFlow, response_mode};
+use crate::{App, Error};
+
+/// Headers whose values never reach a flow or a record (webhook spec §7).
+const SECRET_HEADERS: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+    "x-auth-token",
+    "x-amz-security-token",
+];
+
+/// What stands in the place of such a value.
+const REDACTED: &str = "[REDACTED]";
+
+/// The header by which a caller may name a callback URL, where the operator allows it (webhook spec §11).
+const CALLER_CALLBACK_HEADER: &str = "x-callback-url";
+
+/// A webhook call after the guards and after its body was parsed.
+#[derive(Debug, Clone)]
+pub struct WebhookRequest {
+    /// The id in the URL, as it was written.
+    pub flow_id: String,
+    /// The method, upper case.
+    pub method: String,
+    /// The headers in the order in which they came, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The query: an object of texts, lists and objects.
+    pub query: Value,
+    /// The parsed body, with `payload` unwrapped; absent if there was none.
+    pub body: Option<Value>,
+    /// The bytes that a signature covers; absent if there was no body.
+    pub raw_body: Option<Bytes>,
+}
+
+impl WebhookRequest {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn field(&self, name: &str) -> Option<&Value> {
+        self.body.as_ref()?.get(name).filter(|value| !value.is_null())
+    }
+}
+
+/// The answer to a webhook call.
+#[derive(Debug, Clone)]
+pub enum WebhookReply {
+    /// 200: the run came to its end or waits for a person; the JSON text of the body.
+    Done(Bytes),
+    /// 202: the run goes on by itself; its result leaves as a callback.
+    Accepted {
+        /// The chat under which it can be answered.
+        chat_id: String,
+    },
+}
+
+/// `humanInput`, checked.
+struct HumanInput {
+    outcome: Outcome,
+    start_node_id: Option<String>,
+    feedback: Option<Value>,
+}
+
+impl App {
+    /// Takes a webhook call: starts a run, or answers the approval under the call's `chatId`.
+    ///
+    /// # Errors
+    /// The status and words of the webhook spec §4 and §5; nothing was changed, except that a run which
+    /// failed is kept with its error.
+    pub async fn webhook(&self, request: WebhookRequest) -> Result<WebhookReply, Error> {
+        self.ready()?;
+        // Before anything is looked up: a malformed answer changes nothing.
+        let human_input = human_input(&request)?;
+        let id = flow_id(&request)?;
+        let live = self.inner.flows.get(id);
+        match human_input {
+            Some(answer) => self.resume(request, id, live, answer).await,
+            None => {
+                let live = live.ok_or_else(|| unknown_flow(&request))?;
+                self.trigger(request, live).await
+            }
+        }
+    }
+
+    async fn trigger(&self, request: WebhookRequest, live: Arc<LiveFlow>) -> Result<WebhookReply, Error> {
+        let start = live.plan.start();
+        must_be_webhook(start, &request)?;
+        let signed = self.verify(start, live.flow.id, &request)?;
+        check_method_and_type(start, &request)?;
+        if let Some(validation) = &start.validation {
+            check_parameters(validation, &request)?;
+        }
+        let caller_url = self.inner.caller_callback_url(&request)?;
+        let mode = if caller_url.is_some() { ResponseMode::Async } else { response_mode(&live.plan) };
+        if mode == ResponseMode::Async && caller_url.is_none() {
+            check_callback_url(start)?;
+        }
+        let given_chat = request.field("chatId").map(as_text);
+        let fresh_chat = given_chat.is_none();
+        let chat_id = given_chat.unwrap_or_else(|| self.inner.ids.random().to_string());
+        let begun = self.begin(crate::execute::Trigger {
+            live: live.clone(),
+            webhook: webhook_value(start, request),
+            chat_id,
+            fresh_chat,
+            signed,
+            mode,
+            caller_callback_url: caller_url,
+        })?;
+        match mode {
+            ResponseMode::Async => {
+                let chat_id = begun.chat_id().to_owned();
+                self.run_behind(begun).await?;
+                Ok(WebhookReply::Accepted { chat_id })
+            }
+            ResponseMode::Sync => reply(self.run_to_end(begun, Caller::Waits).await?),
+        }
+    }
+
+    async fn resume(
+        &self,
+        request: WebhookRequest,
+        id: FlowId,
+        live: Option<Arc<LiveFlow>>,
+        answer: HumanInput,
+    ) -> Result<WebhookReply, Error> {
+        let chat_id = request.field("chatId").map(as_text);
+        // A flow that was deleted still has the document of the approvals that wait.
+        let plan = match (&live, &chat_id) {
+            (Some(live), _) => live.plan.clone(),
+            (None, Some(chat_id)) => {
+                self.plan_of_waiting(id, chat_id)?.ok_or_else(|| unknown_flow(&request))?
+            }
+            (None, None) => return Err(unknown_flow(&request)),
+        };
+        must_be_webhook(plan.start(), &request)?;
+        self.verify(plan.start(), id, &request)?;
+        let nothing_there = |chat: &str| {
+            Error::new(ErrorCode::NotFound, format!("No approval waits under chatId {chat} in this flow. Send the chatId that the stopped call returned."))
+        };
+        let Some(chat_id) = chat_id else {
+            return Err(Error::new(
+                ErrorCode::NotFound,
+                "humanInput needs the chatId that the stopped call returned; without it nothing waits.",
+            ));
+        };
+        let approval = self.waiting_under(id, &chat_id, answer.start_node_id.as_deref())?
+            .ok_or_else(|| nothing_there(&chat_id))?;
+        let feedback = answer.feedback.as_ref().map(as_text).filter(|text| !text.is_empty());
+        let decided = self
+            .answer(Answer {
+                id: approval.id,
+                outcome: answer.outcome,
+                feedback,
+                raw_feedback: answer.feedback,
+                start_node_id: answer.start_node_id,
+                content_hash: None,
+                surface: Surface::Webhook,
+                person: None,
+            })
+            .await?;
+        match decided.mode() {
+            ResponseMode::Async => {
+                self.go_on_behind(decided);
+                Ok(WebhookReply::Accepted { chat_id })
+            }
+            ResponseMode::Sync => reply(self.run_to_end(decided.into_begun(), Caller::Waits).await?),
+        }
+    }
+
+    fn plan_of_waiting(&self, id: FlowId, chat_id: &str) -> Result<Option<Plan>, Error> {
+        let Some(approval) = self.inner.store.latest_of_chat(id, chat_id).map_err(storage)? else {
+            return Ok(None);
+        };
+        let Some(execution) = self.inner.store.execution(approval.execution_id).map_err(storage)? else {
+            return Ok(None);
+        };
+        self.inner.plan(&execution.document).map(Some)
+    }
+
+    /// The approval that an answer under this chat is for: the newest that waits, at the named step if one
+    /// is named. None if the chat is unknown.
+    fn waiting_under(&self, id: FlowId, chat_id: &str, node: Option<&str>) -> Result<Option<Approval>, Error> {
+        let waiting = self.inner.store.pending_of_chat(id, chat_id).map_err(storage)?;
+        if let Some(found) = waiting.iter().find(|approval| node.is_none_or(|node| approval.node_id == node)) {
+            return Ok(Some(found.clone()));
+        }
+        if let (Some(other), Some(node)) = (waiting.first(), node) {
+            return Err(Error::new(
+                ErrorCode::NotWaiting,
+                format!("Step {node} does not wait for an answer; step {} does. Nothing was changed.", other.node_id),
+            ));
+        }
+        if let Some(last) = self.inner.store.latest_of_chat(id, chat_id).map_err(storage)? {
+            return Err(countersign_domain::AlreadyDecided(Box::new(last)).into());
+        }
+        if self.inner.store.execution_exists_for_chat(id, chat_id).map_err(storage)? {
+            return Err(Error::new(
+                ErrorCode::NotWaiting,
+                format!("The run under chatId {chat_id} does not wait for an answer. Nothing was changed."),
+            ));
+        }
+        Ok(None)
+    }
+
+    /// Checks the sender's signature where the flow asks for one; says whether there was one.
+    fn verify(&self, start: &StartSettings, id: FlowId, request: &WebhookRequest) -> Result<bool, Error> {
+        let Some(signature) = &start.signature else { return Ok(false) };
+        let Some(secret) = self.inner.webhook_secret(id)? else {
+            return Err(Error::new(ErrorCode::Internal, "Webhook signature verification is enabled but no secret has been generated. Open the Start node and click Generate Secret."));
+        };
+        let header = signature.header.as_str();
+        let Some(value) = request.header(header).filter(|value| !value.is_empty()) else {
+            return Err(Error::new(ErrorCode::Unauthorized, format!("Missing signature header: {header}")));
+        };
+        let kind = match signature.kind {
+            SignatureKind::HmacSha256 => InboundKind::HmacSha256,
+            SignatureKind::PlainToken => InboundKind::PlainToken,
+        };
+        verify_inbound(kind, &secret, value, request.raw_body.as_deref())
+            .map_err(|_| Error::new(ErrorCode::Unauthorized, "Invalid webhook signature"))?;
+        Ok(true)
+    }
+}
+
+fn reply(ending: Ending) -> Result<WebhookReply, Error> {
+    match ending {
+        Ending::Finished(body) | Ending::Stopped(body) => Ok(WebhookReply::Done(body)),
+        Ending::Failed(message) => Err(Error::new(ErrorCode::RunFailed, message)),
+    }
+}
+
+fn unknown_flow(request: &WebhookRequest) -> Error {
+    Error::new(ErrorCode::NotFound, format!("Chatflow {} not found in the database!", request.flow_id))
+}
+
+fn flow_id(request: &WebhookRequest) -> Result<FlowId, Error> {
+    let id = FlowId::from_url(&request.flow_id)
+        .map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
+    // Ids are looked up as they are written, in lower case.
+    if request.flow_id.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(unknown_flow(request));
+    }
+    Ok(id)
+}
+
+/// Reads `humanInput`. Null counts as absent (webhook spec §10; deviation (b): anything that is not an
+/// object with a known `type` is refused before anything is looked up).
+fn human_input(request: &WebhookRequest) -> Result<Option<HumanInput>, Error> {
+    let Some(value) = request.field("humanInput") else { return Ok(None) };
+    let refused = |what: &str| {
+        Error::new(
+            ErrorCode::Invalid,
+            format!("humanInput {what}. Send an object such as {{\"type\":\"proceed\"}} or {{\"type\":\"reject\"}}. Nothing was changed."),
+        )
+    };
+    let Some(object) = value.as_object() else { return Err(refused("is not an object")) };
+    let outcome = match object.get("type") {
+        Some(Value::String(word)) if word == Outcome::Approve.human_input_type() => Outcome::Approve,
+        Some(Value::String(word)) if word == Outcome::Reject.human_input_type() => Outcome::Reject,
+        Some(_) => return Err(refused("has a type that is neither \"proceed\" nor \"reject\"")),
+        None => return Err(refused("has no type")),
+    };
+    let start_node_id = match object.get("startNodeId") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(node)) if node.is_empty() => None,
+        Some(Value::String(node)) => Some(node.clone()),
+        Some(_) => return Err(refused("has a startNodeId that is not a text")),
+    };
+    let feedback = object.get("feedback").filter(|value| !value.is_null()).cloned();
+    Ok(Some(HumanInput { outcome, start_node_id, feedback }))
+}
+
+fn must_be_webhook(start: &StartSettings, request: &WebhookRequest) -> Result<(), Error> {
+    if start.trigger == StartTrigger::WebhookTrigger {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::NotFound,
+        format!("Chatflow {} is not configured as a webhook trigger", request.flow_id),
+    ))
+}
+
+fn check_method_and_type(start: &StartSettings, request: &WebhookRequest) -> Result<(), Error> {
+    if let Some(expected) = start.method.as_deref()
+        && !request.method.eq_ignore_ascii_case(expected)
+    {
+        return Err(Error::new(
+            ErrorCode::MethodNotAllowed,
+            format!("Method {} not allowed. Expected {expected}", request.method),
+        ));
+    }
+    let has_body = request.raw_body.as_ref().is_some_and(|raw| !raw.is_empty())
+        || request.body.as_ref().is_some_and(|body| match body {
+            Value::Object(map) => !map.is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            _ => false,
+        });
+    if let Some(expected) = start.content_type.as_deref()
+        && has_body
+    {
+        let sent = request.header("content-type");
+        if !sent.is_some_and(|sent| fits(sent, expected)) {
+            return Err(Error::new(
+                ErrorCode::UnsupportedMediaType,
+                format!("Content-Type {} not allowed. Expected {expected}", sent.unwrap_or("undefined")),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a media type is the expected one. A flow that asks for JSON takes every `+json` type
+/// (deviation (p)).
+fn fits(sent: &str, expected: &str) -> bool {
+    let sent = sent.to_ascii_lowercase();
+    if sent.starts_with(expected) {
+        return true;
+    }
+    let media_type = sent.split(';').next().unwrap_or_default().trim();
+    expected == "application/json" && media_type.starts_with("application/") && media_type.ends_with("+json")
+}
+
+fn check_parameters(validation: &Validation, request: &WebhookRequest) -> Result<(), Error> {
+    let bad = |text: &str, names: &[&str]| {
+        Err(Error::new(ErrorCode::Invalid, format!("{text}: {}", names.join(", "))))
+    };
+    let missing: Vec<&str> = validation
+        .headers
+        .iter()
+        .filter(|param| param.required && request.header(&param.name.to_ascii_lowercase()).is_none())
+        .map(|param| param.name.as_str())
+        .collect();
+    if !missing.is_empty() {
+        return bad("Missing required headers", &missing);
+    }
+    let missing: Vec<&str> = validation
+        .body
+        .iter()
+        .filter(|param| param.required && request.field(&param.name).is_none())
+        .map(|param| param.name.as_str())
+        .collect();
+    if !missing.is_empty() {
+        return bad("Missing required webhook body parameters", &missing);
+    }
+    let wrong: Vec<&str> = validation
+        .body
+        .iter()
+        .filter(|param| match (&param.kind, request.field(&param.name)) {
+            (Some(kind), Some(value)) => !kind.accepts(value),
+            _ => false,
+        })
+        .map(|param| param.name.as_str())
+        .collect();
+    if !wrong.is_empty() {
+        return bad("Invalid type for parameter(s)", &wrong);
+    }
+    let missing: Vec<&str> = validation
+        .query
+        .iter()
+        .filter(|param| param.required && request.query.get(&param.name).is_none_or(Value::is_null))
+        .map(|param| param.name.as_str())
+        .collect();
+    if !missing.is_empty() {
+        return bad("Missing required query parameters", &missing);
+    }
+    Ok(())
+}
+
+/// A callback URL that cannot work is said before the 202 (webhook spec §8.2).
+fn check_callback_url(start: &StartSettings) -> Result<(), Error> {
+    match start.callback_url.as_deref() {
+        Some(url) if !is_http(url) => Err(invalid_callback_url()),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn invalid_callback_url() -> Error {
+    Error::new(ErrorCode::Invalid, "Invalid callbackUrl: must be a valid http or https URL")
+}
+
+pub(crate) fn is_http(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// What a flow sees of a call: `{"body"?, "headers", "query"}`, secrets removed. The configured signature
+/// header is one of them (deviation (g)).
+fn webhook_value(start: &StartSettings, request: WebhookRequest) -> Value {
+    let signature_header = start.signature.as_ref().map(|signature| signature.header.as_str());
+    let mut headers = Map::with_capacity(request.headers.len());
+    for (name, value) in request.headers {
+        let secret = SECRET_HEADERS.contains(&name.as_str()) || signature_header == Some(name.as_str());
+        let value = if secret { REDACTED.to_owned() } else { value };
+        match headers.get_mut(&name) {
+            // A header that comes twice reads as one with a comma, as in Node.
+            Some(Value::String(before)) if !secret => {
+                before.push_str(", ");
+                before.push_str(&value);
+            }
+            _ => {
+                headers.insert(name, value.into());
+            }
+        }
+    }
+    let mut webhook = Map::with_capacity(3);
+    if let Some(body) = request.body {
+        webhook.insert("body".to_owned(), body);
+    }
+    webhook.insert("headers".to_owned(), headers.into());
+    webhook.insert("query".to_owned(), request.query);
+    webhook.into()
+}
+
+/// A JSON value as the text that JavaScript would make of it, or as JSON.
+pub(crate) fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl crate::app::Inner {
+    /// The URL of the header `x-callback-url`, if the operator allows callers to name one.
+    fn caller_callback_url(&self, request: &WebhookRequest) -> Result<Option<String>, Error> {
+        let Some(url) = request.header(CALLER_CALLBACK_HEADER).filter(|url| !url.is_empty()) else {
+            return Ok(None);
+        };
+        let settings = self.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !settings.accept_caller_callback_url {
+            return Ok(None);
+        }
+        if !is_http(url) {
+            return Err(invalid_callback_url());
+        }
+        let origin = url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+        if !settings.caller_callback_origins.contains(&origin) {
+            return Err(Error::new(
+                ErrorCode::Invalid,
+                format!("Invalid callbackUrl: {origin} is not among the origins that the operator of this Countersign allows for x-callback-url"),
+            ));
+        }
+        self.client
+            .guard()
+            .check_url(url, countersign_domain::UrlSource::Caller)
+            .map_err(|error| Error::new(ErrorCode::Invalid, format!("Invalid callbackUrl: {error}")))?;
+        Ok(Some(url.to_owned()))
+    }
+}

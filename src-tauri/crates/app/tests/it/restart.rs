@@ -1,0 +1,100 @@
+//! What a new start makes of what the last one left.
+
+use std::sync::Arc;
+
+use countersign_domain::{
+    ApprovalId, Decision, Execution, ExecutionState, Outcome, ResponseMode, Surface, SystemClock, Timestamp,
+};
+use countersign_store::{Changes, Options, Store};
+use countersign_testkit::flows::FlowOptions;
+use serde_json::json;
+
+use crate::support::{call, import_gate, pending, start, until};
+
+/// Leaves a run in the middle, as a kill right after its decision does.
+async fn leave_decided_run_behind(dir: &std::path::Path, mode: ResponseMode) -> String {
+    let app = start(dir).await;
+    let flow = import_gate(&app, &FlowOptions::sync()).await;
+    call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    let id: ApprovalId = pending(&app).remove(0).id.parse().unwrap();
+    app.shutdown().await;
+
+    let store = Store::open(Options::new(dir), Arc::new(SystemClock)).unwrap();
+    let mut approval = store.approval(id).unwrap().unwrap();
+    let mut execution = store.execution(approval.execution_id).unwrap().unwrap();
+    approval
+        .decide(Decision {
+            outcome: Outcome::Approve,
+            feedback: None,
+            surface: Surface::Inbox,
+            person: None,
+            decided_at: Timestamp::from_millis(1_800_000_000_000),
+            content_hash: approval.content_hash.clone(),
+        })
+        .unwrap();
+    let document = store.document(&execution.document).unwrap().unwrap();
+    let plan = countersign_flow::Plan::parse(&document).unwrap();
+    let mut run: countersign_flow::Run = serde_json::from_str(execution.run.get()).unwrap();
+    let answer =
+        countersign_flow::Answer { outcome: Outcome::Approve, feedback: None, start_node_id: None };
+    run.answer(&plan, answer, Vec::new()).unwrap();
+    execution = Execution {
+        state: ExecutionState::InProgress,
+        mode,
+        run: serde_json::value::to_raw_value(&run).unwrap(),
+        ..execution
+    };
+    let mut changes = Changes::new();
+    changes.put_approval(&approval);
+    changes.put_execution(&execution);
+    store.commit(changes).await.unwrap();
+    store.close().await;
+    execution.id.to_string()
+}
+
+#[tokio::test]
+async fn an_asynchronous_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let execution = leave_decided_run_behind(dir.path(), ResponseMode::Async).await;
+    let app = start(dir.path()).await;
+    until("the end of the run", || {
+        app.execution(&execution).unwrap().state == ExecutionState::Finished
+    })
+    .await;
+    let data = app.execution(&execution).unwrap().execution_data;
+    assert!(data.contains("released v1"), "the chosen branch ran: {data}");
+    assert!(!data.contains("held v1"), "the other branch did not: {data}");
+}
+
+#[tokio::test]
+async fn a_synchronous_run_whose_caller_is_gone_ends_as_an_error_and_never_asks_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let execution = leave_decided_run_behind(dir.path(), ResponseMode::Sync).await;
+    let app = start(dir.path()).await;
+    assert_eq!(app.execution(&execution).unwrap().state, ExecutionState::Error);
+    assert!(pending(&app).is_empty(), "the decision stands");
+}
+
+#[tokio::test]
+async fn what_waited_still_waits_with_the_same_id_and_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = start(dir.path()).await;
+    let flow = import_gate(&app, &FlowOptions::sync()).await;
+    call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    let before = pending(&app);
+    app.shutdown().await;
+
+    let app = start(dir.path()).await;
+    assert_eq!(pending(&app), before);
+    assert_eq!(app.flows().unwrap()[0].pending, 1);
+}
+
+#[tokio::test]
+async fn a_closing_program_takes_no_new_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = start(dir.path()).await;
+    let flow = import_gate(&app, &FlowOptions::sync()).await;
+    app.shutdown().await;
+    let error = call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap_err();
+    assert_eq!(error.status, 503);
+}

@@ -1,0 +1,65 @@
+//! An application on a folder of its own, and what tests do with it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use countersign_app::view::{ApprovalQuery, ApprovalView, FlowView};
+use countersign_app::{
+    App, Config, Error, Flags, Options, RandomIds, SystemClock, WebhookReply, WebhookRequest,
+    headless_notifier,
+};
+use countersign_notify::Notifier;
+use countersign_testkit::flows::{FlowOptions, start_gate_replies};
+use serde_json::{Value, json};
+
+pub(crate) async fn start(dir: &Path) -> App {
+    start_with(dir, headless_notifier()).await
+}
+
+pub(crate) async fn start_with(dir: &Path, notifier: Box<dyn Notifier>) -> App {
+    let flags = Flags { data_dir: Some(dir.to_owned()), ..Flags::default() };
+    let config = Config::load(&flags, |name| (name == "USER").then(|| "mika".to_owned())).unwrap();
+    App::start(Options { config, notifier, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds) })
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn import_gate(app: &App, options: &FlowOptions) -> FlowView {
+    app.import_flow(&start_gate_replies(options), Some("Release gate")).await.unwrap()
+}
+
+pub(crate) async fn call(app: &App, flow: &str, body: Value) -> Result<Value, Error> {
+    let raw = body.to_string();
+    let reply = app
+        .webhook(WebhookRequest {
+            flow_id: flow.to_owned(),
+            method: "POST".to_owned(),
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            query: json!({}),
+            body: Some(body),
+            raw_body: Some(Bytes::from(raw)),
+        })
+        .await?;
+    Ok(match reply {
+        WebhookReply::Done(body) => serde_json::from_slice(&body).unwrap(),
+        WebhookReply::Accepted { chat_id } => json!({ "chatId": chat_id, "status": "PROCESSING" }),
+    })
+}
+
+pub(crate) fn pending(app: &App) -> Vec<ApprovalView> {
+    let query = ApprovalQuery { state: Some("pending".to_owned()), ..ApprovalQuery::default() };
+    app.approvals(&query).unwrap().approvals
+}
+
+/// Waits until the condition holds; a test that waits longer than ten seconds has failed.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} did not happen within ten seconds");
+}
