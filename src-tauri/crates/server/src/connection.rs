@@ -1,0 +1,117 @@
+//! Connections: accepting, limits, timeouts, closing.
+//!
+//! `axum::serve` has neither a time limit for request heads nor one for the number of connections
+//! (webhook-security anchors §0, finding 6), so hyper is driven here.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_app::App;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::front::Front;
+use crate::{Options, guards};
+
+/// The largest head of a request, and the size of the buffer that bodies are read through.
+const HEAD: usize = 64 << 10;
+
+/// Serves the application on this listener until `shutdown` is done. Requests under way then have
+/// [`Options::shutdown_timeout`] to end; what is open after it is cut off.
+///
+/// # Errors
+/// `InvalidInput` if the listener is not on a loopback address; whatever the listener says about its address.
+pub async fn serve<F: Future>(
+    app: App,
+    listener: TcpListener,
+    options: Options,
+    shutdown: F,
+) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    if !guards::peer_is_local(address) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{address} is not a loopback address: Countersign serves this machine only"),
+        ));
+    }
+    let limit = Arc::new(Semaphore::new(options.connections));
+    let (header_timeout, shutdown_timeout) = (options.header_timeout, options.shutdown_timeout);
+    let front = Arc::new(Front::new(app, options));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    tracing::info!(%address, "listening");
+
+    loop {
+        let next = async {
+            // The permit comes first: a connection beyond the limit waits in the system's queue.
+            let permit = Arc::clone(&limit)
+                .acquire_owned()
+                .await
+                .map_err(io::Error::other)?;
+            listener
+                .accept()
+                .await
+                .map(|(stream, peer)| (permit, stream, peer))
+        };
+        let accepted = tokio::select! {
+            biased;
+            _ = shutdown.as_mut() => break,
+            accepted = next => accepted,
+        };
+        let (permit, stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Too many open files, say, or a connection that is gone already: neither ends the server.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        if !guards::peer_is_local(peer) {
+            tracing::warn!(%peer, "a connection from another machine was refused");
+            continue;
+        }
+        // Answers are small and wait for nothing.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was not set");
+        }
+        let front = Arc::clone(&front);
+        let service = service_fn(move |request| {
+            let front = Arc::clone(&front);
+            async move { Ok::<_, Infallible>(front.handle(request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(HEAD)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended with an error");
+            }
+            drop(permit);
+        });
+        while connections.try_join_next().is_some() {}
+    }
+
+    drop(listener);
+    front.close();
+    if tokio::time::timeout(shutdown_timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(open = connections.len(), "connections were cut off at the end");
+    }
+    connections.shutdown().await;
+    Ok(())
+}

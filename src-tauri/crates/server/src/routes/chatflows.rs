@@ -1,0 +1,76 @@
+//! `/api/v1/chatflows`: the flows, under Flowise's name for them.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::{Answer, Id, nothing, ok, text};
+use crate::front::{Shared, uninterrupted};
+
+/// `GET`
+pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer {
+    Ok(ok(&shared.app.flows()?))
+}
+
+/// `GET …/{id}`
+pub(super) async fn show(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+    Ok(ok(&shared.app.flow(&id)?))
+}
+
+/// `POST`: `{"name", "flowData", …}`, or the file of an export as it is.
+pub(super) async fn import(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
+    let text = text(&shared, request).await?;
+    let app = shared.app.clone();
+    Ok(ok(&uninterrupted(
+        async move { app.import_flow(&text, None).await },
+    )
+    .await??))
+}
+
+/// What a replacement names beside a document.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Replacement {
+    name: Option<String>,
+    flow_data: Option<IgnoredAny>,
+    nodes: Option<IgnoredAny>,
+}
+
+/// `PUT …/{id}`: another document, another name, or both.
+pub(super) async fn replace(State(shared): State<Arc<Shared>>, Path(id): Id, request: Request) -> Answer {
+    let text = text(&shared, request).await?;
+    // Whatever is not of this form is a document, or what the import says about it.
+    let replacement: Replacement = serde_json::from_str(&text).unwrap_or_default();
+    let renamed =
+        replacement.flow_data.is_none() && replacement.nodes.is_none() && replacement.name.is_some();
+    let app = shared.app.clone();
+    let view = uninterrupted(async move {
+        let document = (!renamed).then_some(text.as_str());
+        app.replace_flow(&id, document, replacement.name.as_deref()).await
+    });
+    Ok(ok(&view.await??))
+}
+
+/// `DELETE …/{id}`: ends new calls; approvals that wait keep their flow.
+pub(super) async fn delete(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+    let app = shared.app.clone();
+    uninterrupted(async move { app.delete_flow(&id).await }).await??;
+    Ok(ok(&json!({ "raw": [], "affected": 1 })))
+}
+
+/// `POST …/{id}/webhook-secret`: a new secret, shown this once.
+pub(super) async fn create_secret(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+    let app = shared.app.clone();
+    let secret = uninterrupted(async move { app.create_webhook_secret(&id).await }).await??;
+    Ok(ok(&json!({ "webhookSecret": secret })))
+}
+
+/// `DELETE …/{id}/webhook-secret`
+pub(super) async fn delete_secret(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+    let app = shared.app.clone();
+    uninterrupted(async move { app.delete_webhook_secret(&id).await }).await??;
+    Ok(nothing())
+}

@@ -1,0 +1,112 @@
+//! One adapter a route: signature, one call, error conversion.
+
+mod approvals;
+mod callbacks;
+mod chatflows;
+mod events;
+mod executions;
+mod health;
+mod prediction;
+mod settings;
+mod status;
+mod ui;
+pub(crate) mod webhook;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use countersign_app::Error;
+use countersign_domain::ErrorCode;
+use http::{StatusCode, Uri};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{self, Failure};
+use crate::front::Shared;
+
+type Answer = Result<Response, Failure>;
+type Id = Path<String>;
+
+/// Everything but the webhooks. The token was checked before.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let v1 = Router::new()
+        .route("/ping", get(health::ping))
+        .route("/prediction", post(prediction::call))
+        .route("/prediction/{id}", post(prediction::call))
+        .route("/chatflows", get(chatflows::list).post(chatflows::import))
+        .route(
+            "/chatflows/{id}",
+            get(chatflows::show)
+                .put(chatflows::replace)
+                .delete(chatflows::delete),
+        )
+        .route(
+            "/chatflows/{id}/webhook-secret",
+            post(chatflows::create_secret).delete(chatflows::delete_secret),
+        )
+        .route("/executions", get(executions::list))
+        .route("/executions/{id}", get(executions::show))
+        .route("/approvals", get(approvals::list))
+        .route("/approvals/{id}", get(approvals::show))
+        .route("/approvals/{id}/decision", post(approvals::decide))
+        .route("/approvals/{id}/wait", get(approvals::wait))
+        .route("/callbacks", get(callbacks::list))
+        .route("/callbacks/{id}", get(callbacks::show))
+        .route("/callbacks/{id}/redeliver", post(callbacks::redeliver))
+        .route("/settings", get(settings::show).patch(settings::change))
+        .route("/settings/test-callback", post(settings::test_callback))
+        .route("/settings/test-notification", post(settings::test_notification))
+        .route("/status", get(status::show))
+        .route("/events", get(events::stream));
+    Router::new()
+        .nest("/api/v1", v1)
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(ui::page)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(shared)
+}
+
+async fn wrong_method(request: Request) -> Response {
+    error::method_not_allowed(request.method(), None)
+}
+
+/// 200 with this value.
+fn ok(value: &impl Serialize) -> Response {
+    error::json(StatusCode::OK, value)
+}
+
+fn invalid(message: String) -> Failure {
+    Failure(Error::new(ErrorCode::Invalid, message))
+}
+
+/// The query of the URL as one of the wire types.
+fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Failure> {
+    match Query::<T>::try_from_uri(uri) {
+        Ok(Query(query)) => Ok(query),
+        Err(rejection) => Err(invalid(format!(
+            "The query is not understood: {}",
+            rejection.body_text()
+        ))),
+    }
+}
+
+/// The JSON body of a request as text.
+async fn text(shared: &Shared, request: Request) -> Result<String, Failure> {
+    let (parts, body) = request.into_parts();
+    Ok(shared.bodies.text(&parts.headers, body).await?)
+}
+
+/// The JSON body of a request as one of the wire types.
+async fn body<T: DeserializeOwned>(shared: &Shared, request: Request) -> Result<T, Failure> {
+    let text = text(shared, request).await?;
+    serde_json::from_str(&text).map_err(|error| invalid(format!("The body is not understood: {error}")))
+}
+
+/// 204.
+fn nothing() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
