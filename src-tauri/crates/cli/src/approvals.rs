@@ -1,0 +1,172 @@
+//! `list`, `show`, `approve` and `reject`.
+
+use countersign_app::view::{ApprovalView, DecisionView};
+use countersign_domain::{Outcome, display_text};
+use serde_json::json;
+
+use crate::args::{Decide, List, Show};
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, cell, relative, short_id, table};
+
+/// `countersign list`
+pub(crate) async fn list(client: &Client, arguments: &List, output: &Output) -> Result<Exit, Failure> {
+    let state = Some(arguments.state.as_str()).filter(|state| *state != "all");
+    let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
+    let approvals = client.approvals(state, limit).await?;
+    output.print(&json!({ "approvals": approvals }), || {
+        if approvals.is_empty() {
+            return if arguments.state == "pending" {
+                "Nothing waits for an answer.".to_owned()
+            } else {
+                "None.".to_owned()
+            };
+        }
+        let rows: Vec<_> = approvals.iter().map(row).collect();
+        table(&["ID", "STATE", "ASKED", "FLOW", "QUESTION"], &rows)
+    });
+    Ok(Exit::Done)
+}
+
+fn row(view: &ApprovalView) -> Vec<String> {
+    vec![
+        short_id(&view.id),
+        view.state.to_string(),
+        relative(&view.created_at),
+        cell(&view.flow_name, 32),
+        cell(&view.title, 200),
+    ]
+}
+
+/// `countersign show ID`
+pub(crate) async fn show(client: &Client, arguments: &Show, output: &Output) -> Result<Exit, Failure> {
+    let view = client.approval(&arguments.id).await?;
+    output.print(&view, || page(&view));
+    Ok(Exit::Done)
+}
+
+/// Everything that is known about an approval.
+fn page(view: &ApprovalView) -> String {
+    let mut text = format!("{}\n", cell(&view.title, 200));
+    let body = display_text(&view.body);
+    if !body.trim().is_empty() {
+        text.push_str(&format!("\n{}\n", body.trim_matches('\n')));
+    }
+    text.push('\n');
+    let mut facts = vec![
+        ("State", standing(view)),
+        ("Flow", cell(&view.flow_name, 200)),
+        ("Step", cell(&view.node_label, 200)),
+        (
+            "Asked",
+            format!("{} ({})", relative(&view.created_at), cell(&view.created_at, 40)),
+        ),
+        (
+            "Signed",
+            if view.signed {
+                "yes, the call was verified"
+            } else {
+                "no"
+            }
+            .to_owned(),
+        ),
+        (
+            "Feedback",
+            if view.feedback_enabled {
+                "can be given"
+            } else {
+                "is not asked for"
+            }
+            .to_owned(),
+        ),
+        ("Id", cell(&view.id, 64)),
+        ("Execution", cell(&view.execution_id, 64)),
+        ("Chat", cell(&view.chat_id, 200)),
+        ("Hash", cell(&view.content_hash, 80)),
+    ];
+    if let Some(feedback) = view
+        .decision
+        .as_ref()
+        .and_then(|decision| decision.feedback.as_deref())
+    {
+        facts.insert(1, ("Note", cell(feedback, 1_000)));
+    }
+    for (name, fact) in facts {
+        text.push_str(&format!("{name:<10} {fact}\n"));
+    }
+    for (heading, steps) in [
+        ("If approved", &view.if_approved),
+        ("If rejected", &view.if_rejected),
+    ] {
+        text.push_str(&format!("\n{heading}\n"));
+        for step in steps {
+            text.push_str(&format!("  {}\n", cell(step, 200)));
+        }
+        if steps.is_empty() {
+            text.push_str("  the flow ends\n");
+        }
+    }
+    let payload = serde_json::to_string_pretty(&view.payload).unwrap_or_default();
+    text.push_str(&format!("\nWhat was sent\n{}\n", display_text(&payload)));
+    text
+}
+
+/// The state with who, when and where.
+fn standing(view: &ApprovalView) -> String {
+    match &view.decision {
+        Some(decision) => format!("{} {}", view.state, by(decision)),
+        None => view.state.to_string(),
+    }
+}
+
+fn by(decision: &DecisionView) -> String {
+    let person = decision
+        .person
+        .as_deref()
+        .map(|person| format!("by {} ", cell(person, 80)))
+        .unwrap_or_default();
+    format!(
+        "{person}{} from {}",
+        relative(&decision.decided_at),
+        decision.surface
+    )
+}
+
+/// `countersign approve ID`
+pub(crate) async fn approve(client: &Client, arguments: &Decide, output: &Output) -> Result<Exit, Failure> {
+    decide(client, arguments, Outcome::Approve, output).await
+}
+
+/// `countersign reject ID`
+pub(crate) async fn reject(client: &Client, arguments: &Decide, output: &Output) -> Result<Exit, Failure> {
+    decide(client, arguments, Outcome::Reject, output).await
+}
+
+async fn decide(
+    client: &Client,
+    arguments: &Decide,
+    outcome: Outcome,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let shown = client.approval(&arguments.id).await?;
+    // The answer is bound to a text: the one the caller names, else the one that was found under this id.
+    let content_hash = arguments.content_hash.as_ref().unwrap_or(&shown.content_hash);
+    let mut body = json!({ "outcome": outcome, "contentHash": content_hash });
+    if let Some(feedback) = &arguments.feedback {
+        body["feedback"] = json!(feedback);
+    }
+    let decided = client.decide(&shown.id, &body).await?;
+    output.print(&decided, || {
+        let done = match outcome {
+            Outcome::Approve => "Approved",
+            Outcome::Reject => "Rejected",
+        };
+        format!(
+            "{done}: {} ({}, {})",
+            cell(&decided.title, 200),
+            cell(&decided.flow_name, 80),
+            short_id(&decided.id)
+        )
+    });
+    Ok(Exit::Done)
+}

@@ -1,0 +1,168 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The end of `--help`: what the exit status says.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done
+  1  failed: the server refused or something broke
+  2  the command line is wrong
+  3  nothing is running to talk to; for serve: the data folder or the port is in use
+  4  the approval had an answer already; nothing was changed
+  5  there is nothing under this id
+
+Environment:
+  COUNTERSIGN_DATA_DIR, COUNTERSIGN_LISTEN, COUNTERSIGN_LOG, COUNTERSIGN_OUTBOUND_LOOPBACK
+  stand for the options of the same names; COUNTERSIGN_UI for --ui";
+
+/// Asks people before automations go on.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, about = "Approvals for automations, on your own machine", after_help = EXIT_STATUS)]
+pub(crate) struct Arguments {
+    /// To whom the command speaks, and how it prints.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// The data folder [default: the one of this account]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Talk to this address instead of the one in the data folder
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The file with the API token [default: api-token in the data folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Print JSON, one document
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run without a window: webhook server, management API and the inbox for a browser
+    #[command(after_help = EXIT_STATUS)]
+    Serve(Serve),
+    /// Import an AgentFlow v2 export
+    #[command(after_help = EXIT_STATUS)]
+    Import(Import),
+    /// List the flows and where to post to them
+    Flows,
+    /// List what waits for an answer, newest first
+    #[command(after_help = EXIT_STATUS)]
+    List(List),
+    /// Show one approval with everything that is known about it
+    #[command(after_help = EXIT_STATUS)]
+    Show(Show),
+    /// Say yes to an approval
+    #[command(after_help = EXIT_STATUS)]
+    Approve(Decide),
+    /// Say no to an approval
+    #[command(after_help = EXIT_STATUS)]
+    Reject(Decide),
+    /// List callbacks with their last attempt, newest first
+    Callbacks(Callbacks),
+    /// Check address, storage, notifications and secrets
+    Doctor,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The address to listen on, on this machine only; port 0 takes a free one [default: 127.0.0.1:8420]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// What is logged to standard error, such as info or countersign=debug
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// Whether callbacks may go to this machine: to addresses that the operator configured, to all, to none
+    #[arg(long, value_name = "WHEN", value_parser = ["configured", "allow", "deny"])]
+    pub(crate) outbound_loopback: Option<String>,
+    /// Whether desktop notifications are shown if there is a desktop
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) notifications: Notifications,
+    /// The folder with the pages for the browser [default: ui/dist beside the program]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ui: Option<PathBuf>,
+}
+
+/// Whether notifications are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Notifications {
+    /// If there is a notification server.
+    Auto,
+    /// Never.
+    Off,
+}
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The exported file; - reads standard input
+    pub(crate) file: PathBuf,
+    /// The flow's name [default: the one in the file, else the file's name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+/// Options of `list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Which ones
+    #[arg(long, default_value = "pending", value_parser = ["pending", "decided", "approved", "rejected", "expired", "withdrawn", "all"])]
+    pub(crate) state: String,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The approval: its id, or the beginning or end of it
+    pub(crate) id: String,
+}
+
+/// Options of `approve` and `reject`.
+#[derive(Debug, Args)]
+pub(crate) struct Decide {
+    /// The approval: its id, or the beginning or end of it
+    pub(crate) id: String,
+    /// A note that goes with the answer
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) feedback: Option<String>,
+    /// Answer only if this is still what is asked (contentHash in the output of show --json)
+    #[arg(long, value_name = "HASH")]
+    pub(crate) content_hash: Option<String>,
+}
+
+/// Options of `callbacks`.
+#[derive(Debug, Args)]
+pub(crate) struct Callbacks {
+    /// Which ones
+    #[arg(long, default_value = "all", value_parser = ["waiting", "delivered", "abandoned", "all"])]
+    pub(crate) state: String,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Arguments::command().debug_assert();
+    }
+}

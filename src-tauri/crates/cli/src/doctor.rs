@@ -1,0 +1,227 @@
+//! `doctor`: looks at everything that must work, one line each, with advice.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use countersign_app::view::{SettingsView, StatusView};
+use countersign_app::{Config, Flags};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::Target;
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::locate;
+use crate::output::{Output, cell};
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// All well.
+    Ok,
+    /// It works, but something is worth knowing.
+    Note,
+    /// Something does not work.
+    Problem,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    /// `server`, `store`, `notifications` or `secrets`.
+    name: &'static str,
+    /// How it came out.
+    verdict: Verdict,
+    /// What was found, and what to do about it.
+    advice: String,
+}
+
+impl Check {
+    fn new(name: &'static str, verdict: Verdict, advice: impl Into<String>) -> Self {
+        Self {
+            name,
+            verdict,
+            advice: advice.into(),
+        }
+    }
+}
+
+/// `countersign doctor`. Status 1 if anything is a problem.
+pub(crate) async fn run(target: &Target, output: &Output) -> Result<Exit, Failure> {
+    let checks = match locate::server(target) {
+        Ok(server) => {
+            let client = Client::new(server);
+            match client.get::<StatusView>("/api/v1/status").await {
+                Ok(status) => with_server(&client, &status).await,
+                Err(failure) => without_server(target, failure.message())?,
+            }
+        }
+        Err(failure) if failure.exit() == Exit::Usage => return Err(failure),
+        Err(failure) => without_server(target, failure.message())?,
+    };
+    output.print(&json!({ "checks": checks }), || lines(&checks));
+    let problem = checks.iter().any(|check| check.verdict == Verdict::Problem);
+    Ok(if problem { Exit::Failed } else { Exit::Done })
+}
+
+fn lines(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let verdict = match check.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Note => "note",
+            Verdict::Problem => "problem",
+        };
+        text.push_str(&format!(
+            "{verdict:<8} {:<14} {}\n",
+            check.name,
+            cell(&check.advice, 500)
+        ));
+    }
+    text
+}
+
+/// What a running Countersign says about itself.
+async fn with_server(client: &Client, status: &StatusView) -> Vec<Check> {
+    let mut checks = vec![match &status.address_problem {
+        None => Check::new(
+            "server",
+            Verdict::Ok,
+            format!(
+                "version {} answers at http://{}; {} approvals wait",
+                status.version,
+                client.address(),
+                status.pending
+            ),
+        ),
+        Some(problem) => Check::new("server", Verdict::Problem, problem.clone()),
+    }];
+    checks.push(match &status.storage_problem {
+        None => Check::new("store", Verdict::Ok, "takes and keeps work"),
+        Some(problem) => Check::new(
+            "store",
+            Verdict::Problem,
+            format!("{problem}; free some space, then start again"),
+        ),
+    });
+    checks.push(notifications(status));
+    checks.push(match client.get::<SettingsView>("/api/v1/settings").await {
+        Ok(settings) => secrets(&settings),
+        Err(failure) => Check::new("secrets", Verdict::Problem, failure.message()),
+    });
+    if status.failing_callbacks > 0 {
+        checks.push(Check::new(
+            "callbacks",
+            Verdict::Note,
+            format!(
+                "{} have failed and are tried again; `countersign callbacks --state waiting` shows why",
+                status.failing_callbacks
+            ),
+        ));
+    }
+    checks
+}
+
+fn notifications(status: &StatusView) -> Check {
+    let found = &status.notifications;
+    let named = found
+        .server
+        .clone()
+        .unwrap_or_else(|| "a notification server".to_owned());
+    let note = found.note.clone().unwrap_or_default();
+    match (found.available, found.buttons) {
+        (true, true) => Check::new("notifications", Verdict::Ok, format!("{named} shows buttons")),
+        (true, false) => Check::new(
+            "notifications",
+            Verdict::Note,
+            format!("{named} shows no buttons: a click opens the inbox instead. {note}"),
+        ),
+        (false, _) => Check::new(
+            "notifications",
+            Verdict::Note,
+            format!("no notification server: questions wait in the inbox and in `countersign list`. {note}"),
+        ),
+    }
+}
+
+fn secrets(settings: &SettingsView) -> Check {
+    if settings.secret_protection == "keychain" {
+        Check::new("secrets", Verdict::Ok, "encrypted with a key in the keychain")
+    } else {
+        Check::new(
+            "secrets",
+            Verdict::Note,
+            "encrypted with a key file in the data folder that only this account can read; keep backups of the folder private",
+        )
+    }
+}
+
+/// What can be seen from outside while nothing answers.
+fn without_server(target: &Target, why: &str) -> Result<Vec<Check>, Failure> {
+    let config = locate::config(target, Flags::default())?;
+    let mut checks = vec![Check::new(
+        "server",
+        Verdict::Problem,
+        format!("{why} {}", port_advice(&config)),
+    )];
+    checks.push(data_dir(&config.data_dir));
+    checks.push(match std::env::var("DBUS_SESSION_BUS_ADDRESS") {
+        Ok(address) if !address.is_empty() => Check::new(
+            "notifications",
+            Verdict::Note,
+            "there is a session bus; the rest shows once Countersign runs",
+        ),
+        _ => Check::new(
+            "notifications",
+            Verdict::Note,
+            "no session bus here: questions will wait in the inbox",
+        ),
+    });
+    checks.push(Check::new(
+        "secrets",
+        Verdict::Note,
+        "how they are kept shows once Countersign runs",
+    ));
+    Ok(checks)
+}
+
+fn port_advice(config: &Config) -> String {
+    let address: SocketAddr = config.forced_listen.unwrap_or(config.listen);
+    match TcpListener::bind(address) {
+        Ok(_) => format!("The port {} is free.", address.port()),
+        Err(_) => format!(
+            "The port {} is taken by another program: choose one with --listen 127.0.0.1:PORT or in countersign.toml.",
+            address.port()
+        ),
+    }
+}
+
+fn data_dir(dir: &Path) -> Check {
+    match std::fs::metadata(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Check::new(
+            "store",
+            Verdict::Note,
+            format!("{} is not there yet; the first start creates it", dir.display()),
+        ),
+        Err(error) => Check::new(
+            "store",
+            Verdict::Problem,
+            format!("{} cannot be looked at: {error}", dir.display()),
+        ),
+        Ok(found) if !found.is_dir() => Check::new(
+            "store",
+            Verdict::Problem,
+            format!("{} is a file, not a folder; move it away", dir.display()),
+        ),
+        Ok(found) if found.permissions().readonly() => Check::new(
+            "store",
+            Verdict::Problem,
+            format!(
+                "{} cannot be written; give this account the right to",
+                dir.display()
+            ),
+        ),
+        Ok(_) => Check::new("store", Verdict::Ok, format!("{} is there", dir.display())),
+    }
+}

@@ -1,0 +1,365 @@
+//! Everything wrong that the issue lists: a clear answer, no trace in the queue, and the next good call works.
+
+use serde_json::{Value, json};
+
+use crate::support::{Reply, Serve, Setup, flows};
+
+/// A host with a flow whose gate would leave a trace, and a way to see that there is none.
+struct Watched {
+    serve: Serve,
+    flow: String,
+    _setup: Setup,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let setup = Setup::new();
+        let serve = setup.start();
+        let flow = serve.import("gate", &flows::gate(json!({})));
+        Self {
+            serve,
+            flow,
+            _setup: setup,
+        }
+    }
+
+    fn post(&self, content_type: &str, body: &[u8]) -> Reply {
+        let path = format!("/api/v1/webhook/{}", self.flow);
+        self.serve
+            .call("POST", &path, &[("content-type", content_type)], Some(body))
+    }
+
+    /// The answer is a clear refusal in the usual shape.
+    #[track_caller]
+    fn assert_refused(&self, what: &str, reply: &Reply, status: u16) {
+        let body = reply.json();
+        assert_eq!(reply.status, status, "{what}: {}", reply.text());
+        assert_eq!(body["statusCode"], status, "{what}: {}", reply.text());
+        assert!(
+            body["message"].as_str().is_some_and(|message| message.len() > 5),
+            "{what}: {}",
+            reply.text()
+        );
+        assert!(!reply.text().contains("panicked"), "{what}: {}", reply.text());
+        self.assert_no_trace(what);
+    }
+
+    #[track_caller]
+    fn assert_no_trace(&self, what: &str) {
+        assert_eq!(
+            self.serve.get("/api/v1/approvals")["approvals"],
+            json!([]),
+            "{what} left an approval"
+        );
+        assert_eq!(
+            self.serve.get("/api/v1/executions")["total"],
+            0,
+            "{what} left an execution"
+        );
+        assert_eq!(
+            self.serve.get("/api/v1/callbacks")["callbacks"],
+            json!([]),
+            "{what} left a callback"
+        );
+    }
+
+    /// The next good request works.
+    #[track_caller]
+    fn assert_alive(self) {
+        self.serve
+            .post(&self.flow, &json!({ "item": "v1" }))
+            .expect(200, "the next good call");
+        let approval = self.serve.pending().remove(0);
+        self.serve
+            .decide(approval["id"].as_str().expect("an id"), "approve")
+            .expect(200, "and its answer");
+    }
+}
+
+#[test]
+fn calls_that_are_wrong() {
+    let watched = Watched::new();
+    let path = format!("/api/v1/webhook/{}", watched.flow);
+    let unknown = watched
+        .serve
+        .post("11111111-1111-4111-8111-111111111111", &json!({}));
+    watched.assert_refused("an unknown flow", &unknown, 404);
+    watched.assert_refused(
+        "a wrong method",
+        &watched.serve.call("DELETE", &path, &[], None),
+        405,
+    );
+    watched.assert_refused("a wrong type", &watched.post("text/plain", b"{}"), 415);
+    watched.assert_refused(
+        "no type",
+        &watched.serve.call("POST", &path, &[], Some(b"{}")),
+        415,
+    );
+    for malformed in [
+        &b"{"[..],
+        b"{\"a\":",
+        b"{a:1}",
+        b" ",
+        b"null",
+        b"5",
+        b"\"text\"",
+        b"true",
+        b"[1,]",
+        b"{\"a\":1}x",
+        b"\xff\xfe\xfd",
+        b"{\"a\":\"\xff\"}",
+        b"\xef\xbb\xbf{",
+        b"{\"a\":\"\n\"}",
+    ] {
+        let shown = String::from_utf8_lossy(malformed).into_owned();
+        watched.assert_refused(
+            &format!("malformed JSON {shown:?}"),
+            &watched.post("application/json", malformed),
+            400,
+        );
+    }
+    watched.assert_alive();
+}
+
+#[test]
+fn bodies_that_are_too_much() {
+    let watched = Watched::new();
+    let mut large = b"{\"item\":\"".to_vec();
+    large.resize(51 * 1024 * 1024, b'x');
+    large.extend(b"\"}");
+    watched.assert_refused("51 MiB", &watched.post("application/json", &large), 413);
+    drop(large);
+
+    let path = format!("/api/v1/webhook/{}", watched.flow);
+    let huge = [
+        ("content-type", "application/json"),
+        ("content-length", "109951162777600"),
+        ("expect", "100-continue"),
+    ];
+    watched.assert_refused(
+        "100 TiB announced",
+        &watched.serve.call("POST", &path, &huge, Some(b"{")),
+        413,
+    );
+
+    for (open, close) in [("[", "]"), ("{\"a\":", "1}")] {
+        let deep = format!("{}{}", open.repeat(10_000), close.repeat(10_000));
+        watched.assert_refused(
+            "10,000 deep JSON",
+            &watched.post("application/json", deep.as_bytes()),
+            400,
+        );
+        let unclosed = open.repeat(100_000);
+        watched.assert_refused(
+            "100,000 open brackets",
+            &watched.post("application/json", unclosed.as_bytes()),
+            400,
+        );
+    }
+    watched.assert_alive();
+}
+
+#[test]
+fn a_large_body_within_the_limit_is_carried_through() {
+    let watched = Watched::new();
+    let item = "x".repeat(3 * 1024 * 1024);
+    let reply = watched
+        .serve
+        .post(&watched.flow, &json!({ "item": item }))
+        .expect(200, "3 MiB");
+    assert!(
+        reply.json()["text"]
+            .as_str()
+            .is_some_and(|text| text.contains(&item)),
+        "nothing is cut on the wire"
+    );
+    let approval = watched.serve.pending().remove(0);
+    let title = approval["title"].as_str().expect("a title");
+    assert!(
+        title.chars().count() <= 200,
+        "the title is one short line, {} characters",
+        title.chars().count()
+    );
+    watched
+        .serve
+        .decide(approval["id"].as_str().expect("an id"), "approve")
+        .expect(200, "decided");
+}
+
+#[test]
+fn requests_that_are_no_http() {
+    let watched = Watched::new();
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /api/v1/webhook HTTP/1.1\r\nhost: localhost\r\ncontent-length: -5\r\n\r\n",
+        b"POST /api/v1/webhook HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+    ] {
+        if let Ok(reply) = watched.serve.connect().send_raw(garbage) {
+            assert!((400..=505).contains(&reply.status), "{garbage:?}: {}", reply.status);
+        }
+        watched.assert_no_trace("a request that is no HTTP");
+    }
+    watched.assert_alive();
+}
+
+fn import(watched: &Watched, document: &str) -> Reply {
+    let body = json!({ "name": "bad", "flowData": document });
+    watched.serve.manage("POST", "/api/v1/chatflows", Some(&body))
+}
+
+#[test]
+fn files_that_are_no_flow() {
+    let watched = Watched::new();
+    let token = format!("Bearer {}", watched.serve.token);
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
+    let headers = [
+        ("authorization", token.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let reply = watched
+        .serve
+        .call("POST", "/api/v1/chatflows", &headers, Some(png));
+    watched.assert_refused("a PNG as the body", &reply, 400);
+    watched.assert_refused(
+        "a PNG as the document",
+        &import(&watched, &String::from_utf8_lossy(png)),
+        400,
+    );
+    let deep = "[".repeat(10_000);
+    for document in [
+        "",
+        "{",
+        "null",
+        "5",
+        "[]",
+        "{}",
+        "\"nodes\"",
+        r#"{"nodes":5,"edges":[]}"#,
+        r#"{"nodes":[5],"edges":[]}"#,
+        r#"{"nodes":[{}],"edges":[{}]}"#,
+        &deep,
+    ] {
+        let shown: String = document.chars().take(40).collect();
+        watched.assert_refused(
+            &format!("{shown:?} as a document"),
+            &import(&watched, document),
+            400,
+        );
+    }
+    for body in [
+        json!(null),
+        json!([]),
+        json!({}),
+        json!({ "name": 5, "flowData": "{}" }),
+        json!({ "name": "x", "flowData": {} }),
+    ] {
+        let reply = watched.serve.manage("POST", "/api/v1/chatflows", Some(&body));
+        watched.assert_refused(&format!("{body} as an import"), &reply, 400);
+    }
+    assert_eq!(
+        watched.serve.get("/api/v1/chatflows").as_array().map(Vec::len),
+        Some(1),
+        "only the good flow is there"
+    );
+    watched.assert_alive();
+}
+
+#[test]
+fn flows_with_faults_name_them() {
+    let watched = Watched::new();
+    let mut unknown = flows::gate(json!({}));
+    for (index, (name, label)) in [
+        ("httpAgentflow", "Ask the weather"),
+        ("llmAgentflow", "Summarise"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let mut node = unknown["nodes"][2].clone();
+        node["id"] = json!(format!("{name}_{index}"));
+        node["data"]["id"] = node["id"].clone();
+        node["data"]["name"] = json!(name);
+        node["data"]["label"] = json!(label);
+        unknown["nodes"].as_array_mut().expect("nodes").push(node);
+    }
+    let reply = import(&watched, &unknown.to_string());
+    watched.assert_refused("kinds that are not there yet", &reply, 400);
+    for label in ["Ask the weather", "Summarise"] {
+        assert!(
+            reply.message().contains(label),
+            "{label} is not named: {}",
+            reply.message()
+        );
+    }
+
+    let mut two_starts = flows::gate(json!({}));
+    let mut start = two_starts["nodes"][0].clone();
+    start["id"] = json!("startAgentflow_1");
+    start["data"]["id"] = json!("startAgentflow_1");
+    start["data"]["label"] = json!("Another start");
+    two_starts["nodes"].as_array_mut().expect("nodes").push(start);
+    let reply = import(&watched, &two_starts.to_string());
+    watched.assert_refused("two starts", &reply, 400);
+    assert!(reply.message().contains("Another start"), "{}", reply.message());
+
+    let mut dangling = flows::gate(json!({}));
+    dangling["edges"][1]["target"] = json!("directReplyAgentflow_77");
+    let reply = import(&watched, &dangling.to_string());
+    watched.assert_refused("a dangling edge", &reply, 400);
+    assert!(
+        reply.message().contains("Gate") || reply.message().contains("directReplyAgentflow_77"),
+        "{}",
+        reply.message()
+    );
+
+    let mut cycle = flows::gate(json!({}));
+    cycle["edges"][1]["target"] = json!("humanInputAgentflow_0");
+    watched.assert_refused("a cycle", &import(&watched, &cycle.to_string()), 400);
+    watched.assert_alive();
+}
+
+#[test]
+fn a_template_with_an_unknown_reference_stays_as_it_is() {
+    let setup = Setup::new();
+    let serve = setup.start();
+    let flow = serve.import("hello", &flows::hello(json!({})));
+    let reply = serve
+        .post(&flow, &json!({ "whom": "Ada" }))
+        .expect(200, "an unknown reference is no failure");
+    assert_eq!(reply.json()["text"], "Hello {{ $webhook.body.who }}!");
+    let inject = json!({ "who": "{{ $webhook.headers.authorization }} {{ $flow.state }} $& $1" });
+    let reply = serve
+        .post(&flow, &inject)
+        .expect(200, "what was put in is not read again");
+    assert_eq!(
+        reply.json()["text"],
+        format!("Hello {}!", inject["who"].as_str().expect("a text"))
+    );
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_whole() {
+    let watched = Watched::new();
+    let before = watched.serve.get("/api/v1/settings");
+    for change in [
+        json!({ "callbackUrl": "ftp://x" }),
+        json!({ "callbackUrl": "not a url" }),
+        json!({ "listen": "0.0.0.0:8420" }),
+        json!({ "listen": "192.0.2.1:1" }),
+        json!({ "listen": "nonsense" }),
+        json!({ "retryPlanSeconds": "soon" }),
+        json!({ "retryPlanSeconds": [-1] }),
+        json!({ "callerCallbackOrigins": ["not an origin"] }),
+        json!({ "noSuchSetting": true }),
+        json!({ "notificationsEnabled": false, "callbackUrl": "ftp://x" }),
+        json!([]),
+    ] {
+        let reply = watched.serve.manage("PATCH", "/api/v1/settings", Some(&change));
+        watched.assert_refused(&format!("{change} as settings"), &reply, 400);
+    }
+    let after: Value = watched.serve.get("/api/v1/settings");
+    assert_eq!(after, before, "nothing of a refused change is taken");
+    watched.assert_alive();
+}

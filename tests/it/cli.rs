@@ -1,0 +1,320 @@
+//! The commands against a running host: what they print, and their exit status.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::support::{Receiver, Serve, Setup, eventually, flows, serve::command};
+
+struct Console<'a> {
+    setup: &'a Setup,
+}
+
+impl Console<'_> {
+    fn run(&self, arguments: &[&str]) -> Output {
+        command()
+            .env("USER", "ada")
+            .env("HOME", self.setup.folder())
+            .arg("--data-dir")
+            .arg(self.setup.data_dir())
+            .args(arguments)
+            .output()
+            .expect("the command runs")
+    }
+
+    /// Runs it and checks its exit status; its standard output.
+    #[track_caller]
+    fn expect(&self, status: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}\n{out}\n{err}");
+        if status != 0 {
+            assert!(
+                arguments.contains(&"doctor") || err.len() > 10,
+                "a failure says why: {err:?}"
+            );
+        }
+        out.into_owned()
+    }
+
+    /// Runs it with `--json`; the document it prints.
+    #[track_caller]
+    fn json(&self, arguments: &[&str]) -> Value {
+        let mut all = arguments.to_vec();
+        all.push("--json");
+        let text = self.expect(0, &all);
+        assert_eq!(text.lines().count(), 1, "one document, one line: {text}");
+        serde_json::from_str(&text).expect("it is JSON")
+    }
+}
+
+fn gate_file(setup: &Setup) -> String {
+    let file = setup.folder().join("release gate.json");
+    std::fs::write(&file, flows::gate(json!({})).to_string()).expect("a file");
+    file.display().to_string()
+}
+
+fn ask(serve: &Serve, flow: &str, item: &str) -> String {
+    let stopped = serve
+        .post(flow, &json!({ "item": item }))
+        .expect(200, "stopped")
+        .json();
+    stopped["action"]["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn import_list_show_and_answer() {
+    let setup = Setup::new();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    assert!(console.expect(0, &["list"]).contains("Nothing waits"));
+    assert!(console.expect(0, &["flows"]).contains("import"));
+
+    let flow = console.json(&["import", &gate_file(&setup)]);
+    assert_eq!(
+        flow["name"], "release gate",
+        "the file's name, where the file has none"
+    );
+    let id = flow["id"].as_str().expect("an id");
+    assert_eq!(
+        flow["webhookUrl"],
+        format!("http://{}/api/v1/webhook/{id}", serve.address)
+    );
+    assert_eq!(console.json(&["flows"])[0]["id"], id);
+    let table = console.expect(0, &["flows"]);
+    assert!(
+        table
+            .lines()
+            .next()
+            .is_some_and(|line| line.starts_with("NAME") && line.contains("POST TO")),
+        "{table}"
+    );
+    assert!(table.contains("release gate") && table.contains(id), "{table}");
+
+    let first = ask(&serve, id, "v1");
+    let second = ask(&serve, id, "v2");
+    let listed = console.json(&["list"]);
+    let ids: Vec<&Value> = listed["approvals"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| &one["id"])
+        .collect();
+    assert_eq!(ids, [&json!(second), &json!(first)], "newest first");
+    let table = console.expect(0, &["list"]);
+    assert!(
+        table.contains("Release v1 now?") && table.contains("just now"),
+        "{table}"
+    );
+    assert!(
+        !table.contains('\u{1b}'),
+        "no colours when nobody looks: {table:?}"
+    );
+
+    let short = &first[first.len() - 8..];
+    assert!(table.contains(short), "the list shows the end of the id: {table}");
+    let page = console.expect(0, &["show", short]);
+    for part in [
+        "Release v1 now?",
+        "release gate",
+        "Gate",
+        "If approved",
+        "released",
+        "If rejected",
+        "held",
+        &first,
+    ] {
+        assert!(page.contains(part), "{part:?} is missing in\n{page}");
+    }
+    assert_eq!(console.json(&["show", &first])["id"], first);
+
+    let decided = console.json(&["approve", short, "--feedback", "looks good"]);
+    assert_eq!(decided["state"], "approved");
+    let decision = &decided["decision"];
+    assert_eq!(
+        (&decision["surface"], &decision["person"], &decision["feedback"]),
+        (&json!("cli"), &json!("ada"), &json!("looks good"))
+    );
+    assert!(
+        console
+            .expect(0, &["reject", &second])
+            .contains("Rejected: Release v2 now?")
+    );
+    let table = console.expect(0, &["list", "--state", "all"]);
+    assert!(
+        table.contains("approved") && table.contains("rejected"),
+        "{table}"
+    );
+    assert!(
+        console.expect(0, &["show", &first]).contains("by ada"),
+        "who answered is shown"
+    );
+}
+
+#[test]
+fn exit_statuses_are_the_documented_ones() {
+    let setup = Setup::new();
+    let console = Console { setup: &setup };
+    console.expect(3, &["list"]);
+    let help = console.expect(0, &["--help"]);
+    for line in [
+        "0  done",
+        "1  failed",
+        "2  the command line is wrong",
+        "3  nothing is running",
+        "4  the approval had an answer",
+        "5  there is nothing",
+    ] {
+        assert!(help.contains(line), "{line:?} is not documented:\n{help}");
+    }
+    let serve = setup.start();
+    let flow = serve.import("gate", &flows::gate(json!({})));
+    let id = ask(&serve, &flow, "v1");
+    console.expect(2, &["lst"]);
+    console.expect(2, &["approve"]);
+    console.expect(2, &["list", "--limit", "0"]);
+    console.expect(2, &["approve", "ab"]);
+    console.expect(2, &["approve", "../../secret"]);
+    console.expect(2, &["--url", "http://192.0.2.1:8420", "list"]);
+    console.expect(5, &["show", "0192f0c1-7b1e-7c3a-9d55-0a1b2c3d4e5f"]);
+    console.expect(5, &["approve", "ffffffff"]);
+    console.expect(1, &["approve", &id, "--content-hash", "0000"]);
+    console.expect(0, &["approve", &id]);
+    console.expect(4, &["reject", &id]);
+    let output = console.run(&["reject", &id, "--json"]);
+    let failure: Value = serde_json::from_slice(&output.stderr).expect("a failure in JSON on standard error");
+    assert_eq!(
+        (output.status.code(), &failure["code"]),
+        (Some(4), &json!("already-decided"))
+    );
+    assert!(
+        failure["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("ada")),
+        "{failure}"
+    );
+
+    let png = setup.folder().join("picture.png");
+    std::fs::write(&png, b"\x89PNG\r\n\x1a\n\0\xff").expect("a file");
+    console.expect(1, &["import", &png.display().to_string()]);
+    console.expect(
+        1,
+        &[
+            "import",
+            &setup.folder().join("nowhere.json").display().to_string(),
+        ],
+    );
+    serve.kill();
+    console.expect(3, &["list"]);
+    let wrong_token = setup.folder().join("token");
+    std::fs::write(&wrong_token, "0000").expect("a file");
+    let serve = setup.start();
+    console.expect(1, &["--token-file", &wrong_token.display().to_string(), "list"]);
+    let url = format!("http://{}", serve.address);
+    console.expect(0, &["--url", &url, "list"]);
+}
+
+#[test]
+fn a_part_of_an_id_must_be_enough() {
+    let setup = Setup::new();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let flow = serve.import("gate", &flows::gate(json!({})));
+    let (first, second) = (ask(&serve, &flow, "v1"), ask(&serve, &flow, "v2"));
+    assert_eq!(first[..6], second[..6], "ids of the same moment begin alike");
+    let output = console.run(&["approve", &first[..6]]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("fits 2"),
+        "it says that it is not enough"
+    );
+    assert_eq!(serve.pending().len(), 2, "and answers nothing");
+}
+
+#[test]
+fn callbacks_and_doctor_tell_how_it_is() {
+    let setup = Setup::new();
+    let console = Console { setup: &setup };
+    let text = console.expect(1, &["doctor"]);
+    assert!(
+        text.contains("problem") && text.contains("countersign serve"),
+        "{text}"
+    );
+
+    let serve = setup.start();
+    let checks = console.json(&["doctor"]);
+    let names: Vec<&Value> = checks["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .map(|check| &check["name"])
+        .collect();
+    assert_eq!(names, ["server", "store", "notifications", "secrets"]);
+    let text = console.expect(0, &["doctor"]);
+    assert_eq!(text.lines().count(), 4, "one line each: {text}");
+    assert!(
+        text.contains(&serve.address) && text.contains("no notification server"),
+        "{text}"
+    );
+
+    let receiver = Receiver::new();
+    assert!(console.expect(0, &["callbacks"]).contains("No callbacks"));
+    let flow = serve.import(
+        "hello",
+        &flows::hello(flows::calling_back(&receiver.url("/cb"), "secret")),
+    );
+    serve
+        .post(&flow, &json!({ "who": "Ada" }))
+        .expect(202, "accepted");
+    eventually(
+        "the callback is delivered",
+        std::time::Duration::from_secs(10),
+        || {
+            let page = console.json(&["callbacks"]);
+            (page["callbacks"][0]["state"] == "delivered").then_some(())
+        },
+    );
+    let table = console.expect(0, &["callbacks", "--state", "delivered"]);
+    assert!(
+        table.contains("SUCCESS") && table.contains("200") && table.contains(&receiver.url("/cb")),
+        "{table}"
+    );
+}
+
+#[test]
+fn long_lists_are_read_page_by_page() {
+    let setup = Setup::new();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let flow = serve.import("gate", &flows::gate(json!({})));
+    for item in 0..230 {
+        ask(&serve, &flow, &item.to_string());
+    }
+    let all = console.json(&["list", "--limit", "1000"]);
+    assert_eq!(all["approvals"].as_array().map(Vec::len), Some(230));
+    let some = console.json(&["list", "--limit", "7"]);
+    assert_eq!(some["approvals"].as_array().map(Vec::len), Some(7));
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let setup = Setup::new();
+    let mut serve = setup.start();
+    // A call whose body never comes holds the first shutdown up; the second signal ends it at once.
+    let mut connection = serve.connect();
+    let flow = serve.import("gate", &flows::gate(json!({})));
+    let head = format!(
+        "POST /api/v1/webhook/{flow} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        serve.address
+    );
+    let waiting = std::thread::spawn(move || connection.send_raw(head.as_bytes()).map(|reply| reply.status));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    serve.terminate();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    serve.terminate();
+    serve.wait(std::time::Duration::from_secs(3));
+    let _ = waiting.join().expect("the client ends");
+}

@@ -1,0 +1,141 @@
+//! Two copies never work on one data folder, and a taken port is said clearly.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Setup, flows, serve::wait_for_end};
+
+#[test]
+fn a_second_copy_says_so_and_ends_within_three_seconds() {
+    let setup = Setup::new();
+    let serve = setup.start();
+    let flow = serve.import("gate", &flows::gate(json!({})));
+    serve.post(&flow, &json!({ "item": "v1" })).expect(200, "stopped");
+    for _ in 0..3 {
+        let started = Instant::now();
+        let mut second = setup
+            .command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let status = wait_for_end(&mut second, Duration::from_secs(10));
+        let took = started.elapsed();
+        let said = std::io::read_to_string(second.stderr.take().expect("standard error")).expect("text");
+        assert_eq!(status.code(), Some(3), "{said}");
+        assert!(took < Duration::from_secs(3), "it took {took:?}");
+        assert!(
+            said.contains(&setup.data_dir().display().to_string()),
+            "the folder is named: {said}"
+        );
+        assert!(said.contains("in-use"), "and the reason, for programs: {said}");
+    }
+    let told = std::fs::read_to_string(setup.data_dir().join("address")).expect("the address file");
+    assert_eq!(
+        told.trim(),
+        serve.address,
+        "the second copy has not touched the first one's address"
+    );
+    assert_eq!(serve.pending().len(), 1, "the first copy works on");
+}
+
+#[test]
+fn the_folder_is_free_again_at_once_after_a_kill() {
+    let setup = Setup::new();
+    for _ in 0..3 {
+        setup.start().kill();
+    }
+    let serve = setup.start();
+    assert!(
+        serve.ready_after < Duration::from_secs(10),
+        "{:?}",
+        serve.ready_after
+    );
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let setup = Setup::new();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address").to_string();
+    let mut command = crate::support::serve::command();
+    command
+        .args([
+            "serve",
+            "--notifications",
+            "off",
+            "--listen",
+            &address,
+            "--data-dir",
+        ])
+        .arg(setup.data_dir());
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains(&address) && said.contains("--listen"),
+        "the port and what to do: {said}"
+    );
+    assert!(output.stdout.is_empty(), "it is not ready and does not say so");
+    drop(other);
+    setup.start();
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_used_is_named() {
+    let setup = Setup::new();
+    let file = setup.folder().join("file");
+    std::fs::write(&file, "not a folder").expect("a file");
+    let mut command = crate::support::serve::command();
+    command
+        .args([
+            "serve",
+            "--notifications",
+            "off",
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+        ])
+        .arg(&file);
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(
+        output.status.code().filter(|code| *code == 1 || *code == 2),
+        output.status.code(),
+        "{said}"
+    );
+    assert!(said.contains(&file.display().to_string()), "{said}");
+    assert_eq!(
+        std::fs::read_to_string(&file).ok().as_deref(),
+        Some("not a folder"),
+        "nothing was overwritten"
+    );
+}
+
+#[test]
+fn configuration_comes_from_file_environment_and_flag_in_this_order() {
+    let setup = Setup::new().with_config("listen = \"127.0.0.1:1\"\nlog = \"debug\"\n");
+    let serve = setup.start();
+    assert!(!serve.address.ends_with(":1"), "the flag wins over the file");
+    drop(serve);
+    let mut command = crate::support::serve::command();
+    command
+        .args(["serve", "--notifications", "off", "--json"])
+        .env("COUNTERSIGN_DATA_DIR", setup.data_dir());
+    command.env("COUNTERSIGN_LISTEN", "nonsense");
+    let output = command.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("COUNTERSIGN_LISTEN"),
+        "the place of the mistake is named"
+    );
+    std::fs::write(setup.data_dir().join("countersign.toml"), "lisen = 5\n").expect("a file");
+    let output = setup.command().output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("countersign.toml"),
+        "the file is named"
+    );
+}

@@ -1,0 +1,21 @@
+//! The whole from webhook to callback, over the headless host `countersign serve` as a process of its own.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on must stop and say why"
+)]
+
+mod support;
+
+mod bad_input;
+mod cli;
+mod decisions;
+mod examples;
+mod guards;
+mod instance;
+mod kill;
+mod management;
+mod race;
+mod restart;
+mod webhook;
