@@ -1,0 +1,249 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+
+import type { FlowView } from "../../bindings/FlowView";
+import { announce, notify } from "../../components/Announcer";
+import { Banner } from "../../components/Banner";
+import { Button } from "../../components/Button";
+import { Card } from "../../components/Card";
+import { Chip } from "../../components/Chip";
+import { Code, CopyableCode, CopyableLine, prettyJson } from "../../components/Code";
+import { Confirm, Dialog } from "../../components/Dialog";
+import { Chips, Sheet, SheetTitle } from "../../components/Split";
+import { wordsOf } from "../../components/States";
+import { Time } from "../../components/Time";
+import { keys } from "../../data/queries";
+import { usePlatform } from "../../platform/context";
+import { useConnection } from "../../shell/connection";
+import { go } from "../../shell/router";
+import { curlOf, startOf } from "./curl";
+import styles from "./Flows.module.css";
+
+function signatureWords(flow: FlowView): string {
+  const { header } = startOf(flow.flowData);
+  if (flow.signature === null) return "Calls are not signed: any program on this machine can start this flow.";
+  if (flow.signature === "plain-token") return `Calls carry the secret itself in the header ${header}.`;
+  return `Calls carry an HMAC-SHA256 of their body in the header ${header}.`;
+}
+
+function Step({ step }: { step: string }) {
+  const [kind, ...label] = step.split(": ");
+  return (
+    <li>
+      <span>
+        <b>{kind}</b>
+        {label.length > 0 && `: ${label.join(": ")}`}
+      </span>
+    </li>
+  );
+}
+
+function SecretCard({ flow }: { flow: FlowView }) {
+  const platform = usePlatform();
+  const client = useQueryClient();
+  const connected = useConnection();
+  const [secret, setSecret] = useState<string | null>(null);
+  const [asking, setAsking] = useState<"replace" | "remove" | null>(null);
+  const [failed, setFailed] = useState<unknown>(null);
+
+  async function create() {
+    setFailed(null);
+    setSecret(await platform.createWebhookSecret(flow.id));
+    await client.invalidateQueries({ queryKey: keys.flows });
+  }
+
+  async function remove() {
+    await platform.deleteWebhookSecret(flow.id);
+    await client.invalidateQueries({ queryKey: keys.flows });
+    announce("The secret was removed");
+  }
+
+  return (
+    <Card
+      title="Who may call"
+      aside={
+        flow.hasWebhookSecret ? (
+          <Chip tone="yes" icon="check">
+            Secret stored
+          </Chip>
+        ) : (
+          flow.signature !== null && (
+            <Chip tone="warn" icon="warning">
+              No secret yet
+            </Chip>
+          )
+        )
+      }
+    >
+      <div className={styles.stack}>
+        <p>{signatureWords(flow)}</p>
+        {flow.signature !== null && !flow.hasWebhookSecret && (
+          <Banner tone="warn" live={false}>
+            Without a secret every call is refused. Create one and give it to the sender.
+          </Banner>
+        )}
+        {failed !== null && <Banner tone="no">{wordsOf(failed)}</Banner>}
+        <div className={styles.actions}>
+          {flow.hasWebhookSecret ? (
+            <>
+              <Button isDisabled={!connected} onPress={() => setAsking("replace")}>
+                Replace secret
+              </Button>
+              <Button kind="no" isDisabled={!connected} onPress={() => setAsking("remove")}>
+                Remove secret
+              </Button>
+            </>
+          ) : (
+            <Button isDisabled={!connected} onPress={() => void create().catch(setFailed)}>
+              Create secret
+            </Button>
+          )}
+        </div>
+      </div>
+      <Dialog title="The secret of this flow" open={secret !== null} onClose={() => setSecret(null)}>
+        <p>Copy it now: it is shown this once and cannot be read again.</p>
+        <CopyableCode text={secret ?? ""} label="Secret" copy="Copy secret" />
+      </Dialog>
+      <Confirm
+        title="Replace the secret?"
+        action="Replace"
+        open={asking === "replace"}
+        onClose={() => setAsking(null)}
+        run={create}
+      >
+        Calls that are signed with the one before are refused from then on.
+      </Confirm>
+      <Confirm
+        title="Remove the secret?"
+        action="Remove"
+        open={asking === "remove"}
+        onClose={() => setAsking(null)}
+        run={remove}
+      >
+        {flow.signature === null
+          ? "This flow does not ask for a signature, so nothing else changes."
+          : "This flow asks for a signature, so every call is refused until there is a new secret."}
+      </Confirm>
+    </Card>
+  );
+}
+
+export function FlowDetail({ flow }: { flow: FlowView }) {
+  const platform = usePlatform();
+  const client = useQueryClient();
+  const connected = useConnection();
+  const [deleting, setDeleting] = useState(false);
+  const [failed, setFailed] = useState<unknown>(null);
+  const [busy, setBusy] = useState(false);
+
+  async function replace() {
+    setBusy(true);
+    setFailed(null);
+    try {
+      const picked = await platform.pickFlowFile();
+      if (picked === null) return;
+      // The name stays: it is what people know the flow by, and the file is only a newer version of it.
+      await platform.replaceFlow(flow.id, { name: flow.name, flowData: picked.flowData });
+      await client.invalidateQueries({ queryKey: keys.flows });
+      notify({ text: `Replaced “${flow.name}”`, icon: "check", tone: "yes" });
+    } catch (error) {
+      setFailed(error);
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  return (
+    <Sheet>
+      <Chips>
+        {flow.signature === null ? (
+          <Chip icon="shield">Not signed</Chip>
+        ) : flow.hasWebhookSecret ? (
+          <Chip tone="yes" icon="check">
+            Signed calls only
+          </Chip>
+        ) : (
+          <Chip tone="warn" icon="warning">
+            Needs a secret
+          </Chip>
+        )}
+        <Chip>{flow.responseMode === "sync" ? "Answers in the call" : "Answers by callback"}</Chip>
+        {flow.pending > 0 && <Chip icon="clock">{flow.pending === 1 ? "1 question waits" : `${flow.pending} questions wait`}</Chip>}
+        <Chip>
+          Changed <Time at={flow.updatedDate} as="ago" />
+        </Chip>
+      </Chips>
+      <SheetTitle>{flow.name}</SheetTitle>
+      {failed !== null && (
+        <Banner tone="no" title="The flow was not replaced">
+          {wordsOf(failed)}
+        </Banner>
+      )}
+      <Card title="How to call it" aside={flow.method ?? "any method"}>
+        <div className={styles.stack}>
+          <div>
+            <h3 className={styles.sub}>Address</h3>
+            <CopyableLine text={flow.webhookUrl} copy="Copy webhook URL" />
+          </div>
+          <div>
+            <h3 className={styles.sub}>From a terminal</h3>
+            <CopyableCode text={curlOf(flow)} label="Command that calls the flow" copy="Copy command" wrap={false} />
+          </div>
+        </div>
+      </Card>
+      <Card title="Steps" flush>
+        <ol className={styles.steps}>
+          {flow.steps.map((step, index) => (
+            <Step key={index} step={step} />
+          ))}
+        </ol>
+      </Card>
+      <SecretCard flow={flow} />
+      <Card title="Where the outcome goes">
+        {flow.responseMode === "sync" ? (
+          <p className={styles.muted}>The caller gets it in the answer to its own call.</p>
+        ) : flow.callbackUrl === null ? (
+          <div className={styles.stack}>
+            <p>Nowhere yet: neither the flow nor the settings name a callback address.</p>
+            <div>
+              <Button onPress={() => go("settings")}>Set one in Settings</Button>
+            </div>
+          </div>
+        ) : (
+          <div className={styles.stack}>
+            <CopyableLine text={flow.callbackUrl} copy="Copy callback URL" />
+          </div>
+        )}
+      </Card>
+      <details className={styles.document}>
+        <summary>The document as it was imported</summary>
+        <Code plain label="Document" text={prettyJson(flow.flowData)} />
+      </details>
+      <div className={styles.actions}>
+        <Button icon="upload" isDisabled={busy || !connected} onPress={() => void replace()}>
+          Replace with a file
+        </Button>
+        <Button kind="no" isDisabled={!connected} onPress={() => setDeleting(true)}>
+          Delete flow
+        </Button>
+      </div>
+      <Confirm
+        title={`Delete “${flow.name}”?`}
+        action="Delete"
+        open={deleting}
+        onClose={() => setDeleting(false)}
+        run={async () => {
+          await platform.deleteFlow(flow.id);
+          await client.invalidateQueries({ queryKey: keys.flows });
+          void client.invalidateQueries({ queryKey: keys.status });
+          notify({ text: `Deleted “${flow.name}”`, icon: "check", tone: "plain" });
+          go("flows", undefined, { replace: true });
+        }}
+      >
+        {flow.pending > 0
+          ? `${flow.pending === 1 ? "One question" : `${flow.pending} questions`} of it still ${flow.pending === 1 ? "waits" : "wait"}. Its address stops working; what was decided stays in the history.`
+          : "Its address stops working. What was decided stays in the history."}
+      </Confirm>
+    </Sheet>
+  );
+}

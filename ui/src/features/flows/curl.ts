@@ -1,0 +1,104 @@
+/** A ready line for a terminal that makes a flow ask. */
+
+import type { FlowView } from "../../bindings/FlowView";
+
+type Param = { name: string; type: string; required: boolean };
+
+/** What the flow's Start node says about calls. */
+export type Start = { method: string | null; form: boolean; header: string; body: Param[]; query: Param[] };
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function params(value: unknown): Param[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(isRecord).map(({ name, type, required }) => ({
+    name: typeof name === "string" ? name : "",
+    type: typeof type === "string" ? type : "string",
+    required: required === true,
+  }));
+}
+
+/** Reads the Start node of a document. Whatever is not there has the format's default. */
+export function startOf(flowData: string): Start {
+  let inputs: Record<string, unknown> = {};
+  try {
+    const document: unknown = JSON.parse(flowData);
+    const nodes = isRecord(document) && Array.isArray(document.nodes) ? document.nodes.filter(isRecord) : [];
+    const data = nodes.map((node) => node.data).find((one) => isRecord(one) && one.name === "startAgentflow");
+    if (isRecord(data) && isRecord(data.inputs)) inputs = data.inputs;
+  } catch {
+    // The app has read it before; a page that cannot still has the URL to show.
+  }
+  const text = (name: string) => {
+    const value = inputs[name];
+    return typeof value === "string" && value !== "" ? value : null;
+  };
+  return {
+    method: text("webhookMethod"),
+    form: text("webhookContentType") === "application/x-www-form-urlencoded",
+    header: text("webhookSignatureHeader") ?? "x-webhook-signature",
+    body: inputs.webhookEnableValidation === false ? [] : params(inputs.webhookBodyParams),
+    query: inputs.webhookEnableValidation === false ? [] : params(inputs.webhookQueryParams),
+  };
+}
+
+function example({ name, type }: Param): unknown {
+  switch (type) {
+    case "number":
+      return 1;
+    case "boolean":
+      return true;
+    case "object":
+      return {};
+    default:
+      return type.startsWith("array") ? [] : `test ${name}`;
+  }
+}
+
+/** A text between single quotes for a POSIX shell. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** The line. For a signed flow it computes the signature from `$SECRET`. */
+export function curlOf(flow: Pick<FlowView, "webhookUrl" | "method" | "signature" | "flowData">): string {
+  const start = startOf(flow.flowData);
+  const method = flow.method ?? start.method ?? "POST";
+  const query = start.query.filter(({ required }) => required);
+  const url =
+    query.length === 0
+      ? flow.webhookUrl
+      : `${flow.webhookUrl}?${new URLSearchParams(query.map((one) => [one.name, String(example(one))])).toString()}`;
+
+  const fields = start.body.map((one) => [one.name, example(one)] as const);
+  const body =
+    method === "GET"
+      ? null
+      : start.form
+        ? new URLSearchParams(fields.map(([name, value]) => [name, String(value)])).toString() || "message=test"
+        : JSON.stringify(fields.length === 0 ? { message: "test" } : Object.fromEntries(fields));
+  const type = start.form ? "application/x-www-form-urlencoded" : "application/json";
+
+  const before: string[] = [];
+  const parts = ["curl"];
+  if (method !== "POST" || body === null) parts.push(`-X ${method}`);
+  if (body !== null) parts.push(`-H ${quoted(`content-type: ${type}`)}`);
+  if (flow.signature === "plain-token") {
+    before.push(`SECRET='the secret of this flow'`);
+    parts.push(`-H "${start.header}: $SECRET"`);
+  } else if (flow.signature !== null) {
+    before.push(
+      `SECRET='the secret of this flow'`,
+      `BODY=${quoted(body ?? "")}`,
+      `SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac "$SECRET" -r | cut -d' ' -f1)`,
+    );
+    parts.push(`-H "${start.header}: sha256=$SIGNATURE"`);
+  }
+  if (body !== null) {
+    parts.push(flow.signature !== null && flow.signature !== "plain-token" ? `--data-raw "$BODY"` : `--data-raw ${quoted(body)}`);
+  }
+  parts.push(quoted(url));
+  return [...before, parts.join(" \\\n  ")].join("\n");
+}

@@ -1,0 +1,171 @@
+import { useMemo, useRef } from "react";
+
+import type { ApprovalView } from "../../bindings/ApprovalView";
+import { Button } from "../../components/Button";
+import { Card } from "../../components/Card";
+import { type Row, Rows } from "../../components/Rows";
+import { ListBar, ListGroup, Split } from "../../components/Split";
+import { DetailSkeleton, Empty, Failure, RowsSkeleton } from "../../components/States";
+import { Time } from "../../components/Time";
+import { useApproval, useApprovals, useFlows, useLatestCallbacks } from "../../data/queries";
+import { useKeys } from "../../keys/keys";
+import { useSideBySide } from "../../shell/media";
+import { go, href, useRoute } from "../../shell/router";
+import { ApprovalSheet } from "../approval/ApprovalSheet";
+import { Receipt } from "../approval/Receipt";
+import { stateWords } from "../approval/words";
+import { CallbackChip, kindWords, outcomeWords } from "../callbacks/words";
+import styles from "./History.module.css";
+
+/** What came of the answer: the callbacks of the same run. */
+function WhatCameOfIt({ approval }: { approval: ApprovalView }) {
+  const callbacks = useLatestCallbacks();
+  const flows = useFlows();
+  const flow = flows.data?.find(({ id }) => id === approval.flowId);
+  const found = callbacks.data?.callbacks.filter(({ executionId }) => executionId === approval.executionId);
+
+  return (
+    <Card title="What came of it" flush>
+      {callbacks.isError && found === undefined ? (
+        <div className={styles.none}>
+          The callbacks cannot be read.{" "}
+          <Button size="small" onPress={() => void callbacks.refetch()}>
+            Try again
+          </Button>
+        </div>
+      ) : found === undefined ? (
+        <p className={styles.none} role="status">
+          Looking for the callbacks of this run
+        </p>
+      ) : found.length === 0 ? (
+        <p className={styles.none}>
+          {flow?.responseMode === "sync"
+            ? "No callback: the caller got the result in the answer to its own call."
+            : flow?.callbackUrl === null
+              ? "No callback: neither the flow nor the settings name an address for it."
+              : "No callback of this run is among the latest 200."}
+        </p>
+      ) : (
+        <ul className={styles.callbacks}>
+          {[...found].reverse().map((callback) => (
+            <li key={callback.id}>
+              <a href={href("callbacks", callback.id)}>{kindWords[callback.kind]}</a>
+              <span className={styles.outcome}>{outcomeWords(callback)}</span>
+              <CallbackChip callback={callback} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </Card>
+  );
+}
+
+function HistoryDetail({ id }: { id: string }) {
+  const query = useApproval(id);
+  const title = useRef<HTMLHeadingElement>(null);
+  if (query.data === undefined) {
+    return query.isError ? (
+      <Failure title="This answer cannot be read" error={query.error} retry={() => void query.refetch()} />
+    ) : (
+      <DetailSkeleton />
+    );
+  }
+  const approval = query.data;
+  return (
+    <ApprovalSheet
+      approval={approval}
+      titleRef={title}
+      receipt={
+        approval.state === "pending" ? (
+          <div>
+            <Button onPress={() => go("inbox", approval.id)}>It waits again: open in Inbox</Button>
+          </div>
+        ) : (
+          <Receipt approval={approval} />
+        )
+      }
+      after={<WhatCameOfIt approval={approval} />}
+    />
+  );
+}
+
+export function HistoryPage() {
+  const { id } = useRoute();
+  const sideBySide = useSideBySide();
+  const approvals = useApprovals("decided");
+  const all = useMemo(() => approvals.data?.pages.flatMap((page) => page.approvals) ?? [], [approvals.data]);
+  const rows: Row[] = useMemo(
+    () =>
+      all.map((approval) => {
+        const { decision, state } = approval;
+        return {
+          id: approval.id,
+          main: approval.title,
+          text: `${approval.title} ${stateWords[state]}`,
+          sub: (
+            <>
+              {approval.flowName}
+              {decision?.person !== null && decision?.person !== undefined && ` · ${decision.person}`} ·{" "}
+              <Time at={decision?.decidedAt ?? approval.createdAt} as="ago" />
+            </>
+          ),
+          side: stateWords[state],
+          tone: state === "approved" ? "yes" : state === "rejected" ? "no" : undefined,
+        };
+      }),
+    [all],
+  );
+  const shown = id ?? (sideBySide ? all[0]?.id : undefined);
+
+  useKeys({
+    Escape: () => {
+      if (sideBySide || id === undefined) return false;
+      go("history");
+      return true;
+    },
+  });
+
+  const instead = approvals.isError ? (
+    <Failure title="The history cannot be read" error={approvals.error} retry={() => void approvals.refetch()} />
+  ) : (
+    <Empty icon="history" title="No answers yet" action={<Button onPress={() => go("inbox")}>Go to Inbox</Button>}>
+      Every answer will be kept here: who gave it, when, from where, and what came of it.
+    </Empty>
+  );
+
+  return (
+    <Split
+      listLabel="Answered questions"
+      detailLabel="Answered question"
+      chosen={id !== undefined}
+      onBack={() => go("history")}
+      list={
+        <>
+          <ListBar>
+            <h1>History</h1>
+          </ListBar>
+          <ListGroup>Latest first</ListGroup>
+          {approvals.isPending ? (
+            <RowsSkeleton />
+          ) : rows.length === 0 ? (
+            sideBySide ? null : instead
+          ) : (
+            <Rows
+              label="Answered questions"
+              rows={rows}
+              selected={shown}
+              onSelect={(chosen) => go("history", chosen, { replace: true })}
+              onOpen={(chosen) => go("history", chosen, { replace: sideBySide })}
+              hasMore={approvals.hasNextPage}
+              loadingMore={approvals.isFetchingNextPage}
+              onMore={() => void approvals.fetchNextPage()}
+            />
+          )}
+        </>
+      }
+      detail={
+        shown !== undefined ? <HistoryDetail key={shown} id={shown} /> : approvals.isPending ? <DetailSkeleton /> : instead
+      }
+    />
+  );
+}

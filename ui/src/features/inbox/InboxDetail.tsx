@@ -1,0 +1,223 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { type RefObject, useRef, useState } from "react";
+
+import type { ApprovalView } from "../../bindings/ApprovalView";
+import type { Outcome } from "../../bindings/Outcome";
+import { notify } from "../../components/Announcer";
+import { Banner } from "../../components/Banner";
+import { Button } from "../../components/Button";
+import { DetailSkeleton, Failure, wordsOf } from "../../components/States";
+import { keys, useApproval } from "../../data/queries";
+import { settle } from "../../data/live";
+import { useKeys } from "../../keys/keys";
+import { usePlatform } from "../../platform/context";
+import { PlatformError } from "../../platform/platform";
+import { useConnection } from "../../shell/connection";
+import { reducedMotion } from "../../shell/media";
+import { go, href } from "../../shell/router";
+import { AnswerBar } from "../approval/AnswerBar";
+import { ApprovalSheet } from "../approval/ApprovalSheet";
+import { Receipt } from "../approval/Receipt";
+import { decidedWords, stateWords } from "../approval/words";
+import { drafts } from "./drafts";
+import type { Guard } from "./guard";
+import styles from "./Inbox.module.css";
+
+/** The next question's id; `null` if none waits. */
+export type Next = string | null;
+
+/** How long an answered row takes to leave. The same figure is `--duration`. */
+const LEAVE_MS = 140;
+
+type Trouble = { tone: "warn" | "no"; title: string; text: string };
+
+export function InboxDetail({
+  id,
+  titleRef,
+  guard,
+  next,
+  onBusy,
+  onLeaving,
+  onNext,
+  onSettled,
+  onLeaveNote,
+}: {
+  id: string;
+  titleRef: RefObject<HTMLHeadingElement | null>;
+  guard: Guard;
+  next: Next;
+  onBusy: (busy: boolean) => void;
+  onLeaving: (id: string | null) => void;
+  onNext: (next: Next) => void;
+  onSettled: () => void;
+  onLeaveNote: () => void;
+}) {
+  const platform = usePlatform();
+  const client = useQueryClient();
+  const query = useApproval(id);
+  const connected = useConnection();
+  const [note, setNote] = useState(() => drafts.get(id) ?? "");
+  const [busy, setBusy] = useState(false);
+  const [trouble, setTrouble] = useState<Trouble | null>(null);
+  const noteField = useRef<HTMLInputElement>(null);
+  const approval = query.data;
+  const waits = approval?.state === "pending";
+
+  function changeNote(text: string) {
+    setNote(text);
+    if (text === "") drafts.delete(id);
+    else drafts.set(id, text);
+  }
+
+  function setWorking(working: boolean) {
+    setBusy(working);
+    onBusy(working);
+  }
+
+  async function answer(outcome: Outcome) {
+    if (approval === undefined || !waits || busy || !connected || !guard.open()) return;
+    const then = next;
+    const feedback = approval.feedbackEnabled ? note.trim() : "";
+    setWorking(true);
+    setTrouble(null);
+    try {
+      const decided = await platform.decideApproval(approval.id, {
+        outcome,
+        contentHash: approval.contentHash,
+        ...(feedback === "" ? {} : { feedback }),
+      });
+      drafts.delete(id);
+      leave(decided, then);
+    } catch (error) {
+      setWorking(false);
+      await explain(error, outcome);
+    }
+  }
+
+  /** The row goes, the next question comes. */
+  function leave(decided: ApprovalView, then: Next) {
+    notify({
+      text: `${stateWords[decided.state]}: ${decided.title}`,
+      icon: decided.state === "approved" ? "check" : "cross",
+      tone: decided.state === "approved" ? "yes" : "no",
+      href: href("history", decided.id),
+      link: "Show",
+    });
+    onLeaving(decided.id);
+    onNext(then);
+    setTimeout(
+      () => {
+        onLeaving(null);
+        onBusy(false);
+        settle(client, decided);
+        onSettled();
+      },
+      reducedMotion() ? 0 : LEAVE_MS,
+    );
+  }
+
+  /** Says kindly what stood in the way of the answer. */
+  async function explain(error: unknown, outcome: Outcome) {
+    const code = error instanceof PlatformError ? error.code : "internal";
+    if (code === "already-decided" || code === "not-waiting") {
+      const known = error instanceof PlatformError ? error.approval : undefined;
+      const now = known ?? (await platform.getApproval(id).catch(() => null));
+      const text = now === null ? wordsOf(error) : `${decidedWords(now, Date.now())}.`;
+      setTrouble({
+        tone: "warn",
+        title: now?.decision === null ? "This question does not wait any more" : "Somebody was first",
+        text: `${text} Your answer, ${outcome}, changed nothing.`,
+      });
+      if (now !== null) settle(client, now);
+      return;
+    }
+    if (code === "content-changed") {
+      setTrouble({
+        tone: "warn",
+        title: "The question has changed",
+        text: "What was shown is not what waits now, so nothing was decided. Read it again, then answer.",
+      });
+      await client.invalidateQueries({ queryKey: keys.approval(id) });
+      return;
+    }
+    setTrouble({
+      tone: "no",
+      title: "Your answer did not arrive",
+      text: `${wordsOf(error)} The question still waits and your note is kept. Try again.`,
+    });
+  }
+
+  useKeys({
+    a: (event) => {
+      if (!waits) return false;
+      if (!event.repeat) void answer("approve");
+      return true;
+    },
+    r: (event) => {
+      if (!waits) return false;
+      if (!event.repeat) void answer("reject");
+      return true;
+    },
+    n: () => {
+      if (noteField.current === null) return false;
+      noteField.current.focus();
+      return true;
+    },
+  });
+
+  if (approval === undefined) {
+    if (query.isError) {
+      const missing = query.error instanceof PlatformError && query.error.code === "not-found";
+      return (
+        <Failure
+          level="h1"
+          title={missing ? "This question is not here" : "The question cannot be read"}
+          error={query.error}
+          retry={() => void query.refetch()}
+        />
+      );
+    }
+    return <DetailSkeleton />;
+  }
+
+  // While the answer is on its way the event of it may come first; the sheet holds still until it leaves.
+  const asks = waits || busy;
+
+  return (
+    <>
+      <ApprovalSheet
+        approval={approval}
+        titleRef={titleRef}
+        notice={
+          trouble !== null && (
+            <Banner tone={trouble.tone} title={trouble.title}>
+              {trouble.text}
+            </Banner>
+          )
+        }
+        receipt={!asks && <Receipt approval={approval} />}
+      />
+      {asks ? (
+        <AnswerBar
+          noteAllowed={approval.feedbackEnabled}
+          note={note}
+          onNote={changeNote}
+          noteRef={noteField}
+          onAnswer={(outcome) => void answer(outcome)}
+          onLeave={onLeaveNote}
+          busy={busy}
+          unavailable={connected ? null : "No answer can be given until Countersign can be reached again."}
+        />
+      ) : (
+        <div className={styles.decided}>
+          <span>This question has its answer.</span>
+          {next === null ? (
+            <Button onPress={() => go("history", id)}>Show in History</Button>
+          ) : (
+            <Button onPress={() => onNext(next)}>Next question</Button>
+          )}
+        </div>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,85 @@
+/** The inbox without a question: the app's proudest picture. */
+
+import type { RefObject } from "react";
+
+import { Button } from "../../components/Button";
+import { CopyableCode } from "../../components/Code";
+import { Empty } from "../../components/States";
+import { useFlows, useStatus } from "../../data/queries";
+import { go } from "../../shell/router";
+import { curlOf } from "../flows/curl";
+import { Desk } from "./Desk";
+import styles from "./Inbox.module.css";
+
+export function NothingWaits({ titleRef }: { titleRef: RefObject<HTMLHeadingElement | null> }) {
+  const status = useStatus();
+  const flows = useFlows();
+  // A flow that takes unsigned calls can be tried as it is.
+  const flow = flows.data?.find(({ signature }) => signature === null) ?? flows.data?.[0];
+  const address = status.data?.address ?? null;
+  const notifications = status.data?.notifications.available === true;
+
+  return (
+    <div className={styles.pad}>
+      <Empty
+        icon="check"
+        level="h1"
+        art={<Desk />}
+        title="Nothing waits for you"
+        titleRef={titleRef}
+        action={
+          <div className={styles.first}>
+            {address !== null && (
+              <span className={styles.address}>
+                <span className={styles.dot} aria-hidden="true" />
+                <span>
+                  Listening on <code>{address}</code>
+                </span>
+              </span>
+            )}
+            {flow !== undefined && (
+              <div className={styles.test}>
+                <p>
+                  Try it: send a test to <a href={`#/flows/${flow.id}`}>{flow.name}</a>
+                </p>
+                <CopyableCode text={curlOf(flow)} label="Command that sends a test" copy="Copy command" wrap={false} />
+              </div>
+            )}
+            {flows.data !== undefined && flow === undefined && (
+              <ol className={styles.steps}>
+                <li>
+                  <div>
+                    <p>
+                      <b>Import a flow.</b> It says when to ask and what follows each answer. Any AgentFlow that Flowise
+                      exported will do.
+                    </p>
+                    <Button kind="yes" onPress={() => go("flows")}>
+                      Go to Flows
+                    </Button>
+                  </div>
+                </li>
+                <li>
+                  <div>
+                    <p>
+                      <b>Send it a test.</b> Its page has the line with its own address; it looks like this:
+                    </p>
+                    <CopyableCode
+                      text={`curl -H 'content-type: application/json' \\\n  --data-raw '{"message":"test"}' \\\n  'http://${address ?? "127.0.0.1:8420"}/api/v1/webhook/FLOW'`}
+                      label="Command that sends a test"
+                      copy="Copy command"
+                      wrap={false}
+                    />
+                  </div>
+                </li>
+              </ol>
+            )}
+          </div>
+        }
+      >
+        {notifications
+          ? "When a flow needs an answer it appears here, and as a notification."
+          : "When a flow needs an answer it appears here."}
+      </Empty>
+    </div>
+  );
+}

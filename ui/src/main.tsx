@@ -1,0 +1,4 @@
+import { choosePlatform } from "./platform";
+import { start } from "./start";
+
+void start(choosePlatform());

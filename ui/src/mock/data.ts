@@ -1,0 +1,431 @@
+/** Made-up data in the shape of the wire types, with every time relative to a given moment. */
+
+import type { ApprovalView } from "../bindings/ApprovalView";
+import type { Attempt } from "../bindings/Attempt";
+import type { CallbackView } from "../bindings/CallbackView";
+import type { FlowView } from "../bindings/FlowView";
+import type { SettingsView } from "../bindings/SettingsView";
+import type { StatusView } from "../bindings/StatusView";
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** All that the made-up app knows. */
+export type World = {
+  approvals: ApprovalView[];
+  flows: FlowView[];
+  callbacks: CallbackView[];
+  settings: SettingsView;
+  status: StatusView;
+};
+
+const DEPLOY_DOCUMENT = JSON.stringify({
+  nodes: [
+    {
+      id: "startAgentflow_0",
+      data: {
+        name: "startAgentflow",
+        label: "Start",
+        inputs: {
+          startInputType: "webhookTrigger",
+          webhookMethod: "POST",
+          webhookContentType: "application/json",
+          webhookEnableAuth: true,
+          webhookSignatureHeader: "x-hub-signature-256",
+          webhookSignatureType: "hmac-sha256",
+          webhookResponseMode: "async",
+          webhookBodyParams: [
+            { name: "service", type: "string", required: true },
+            { name: "version", type: "string", required: true },
+            { name: "environment", type: "string", required: true },
+          ],
+        },
+      },
+    },
+  ],
+  edges: [],
+});
+
+const OPEN_DOCUMENT = JSON.stringify({
+  nodes: [
+    {
+      id: "startAgentflow_0",
+      data: {
+        name: "startAgentflow",
+        label: "Start",
+        inputs: {
+          startInputType: "webhookTrigger",
+          webhookMethod: "POST",
+          webhookContentType: "application/json",
+          webhookBodyParams: [
+            { name: "order", type: "number", required: true },
+            { name: "amount", type: "number", required: true },
+            { name: "reason", type: "string", required: false },
+          ],
+        },
+      },
+    },
+  ],
+  edges: [],
+});
+
+/** Builds the world as it stands at `now` (milliseconds since the epoch). */
+export function makeWorld(now: number): World {
+  const ago = (milliseconds: number) => new Date(now - milliseconds).toISOString();
+  const ahead = (milliseconds: number) => new Date(now + milliseconds).toISOString();
+
+  const flows: FlowView[] = [
+    {
+      id: "5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e01",
+      name: "Release gate",
+      type: "AGENTFLOW",
+      flowData: DEPLOY_DOCUMENT,
+      webhookUrl: "http://127.0.0.1:8420/api/v1/webhook/5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e01",
+      method: "POST",
+      responseMode: "async",
+      signature: "hmac-sha256",
+      hasWebhookSecret: true,
+      callbackUrl: "https://ci.example.org/hooks/countersign",
+      steps: [
+        "Start: webhook",
+        "Human Input: Deploy to production?",
+        "Condition: Is there a migration?",
+        "Human Input: Run the migration now?",
+        "Direct Reply: Released",
+        "Direct Reply: Kept",
+      ],
+      pending: 1,
+      createdDate: ago(41 * DAY),
+      updatedDate: ago(3 * DAY),
+    },
+    {
+      id: "5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e02",
+      name: "Refunds over €500",
+      type: "AGENTFLOW",
+      flowData: OPEN_DOCUMENT,
+      webhookUrl: "http://127.0.0.1:8420/api/v1/webhook/5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e02",
+      method: "POST",
+      responseMode: "sync",
+      signature: null,
+      hasWebhookSecret: false,
+      callbackUrl: null,
+      steps: ["Start: webhook", "Condition: Over the limit?", "Human Input: Refund?", "Direct Reply: Paid", "Direct Reply: Refused"],
+      pending: 1,
+      createdDate: ago(20 * DAY),
+      updatedDate: ago(20 * DAY),
+    },
+    {
+      id: "5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e03",
+      name: "Disk remedy",
+      type: "AGENTFLOW",
+      flowData: DEPLOY_DOCUMENT,
+      webhookUrl: "http://127.0.0.1:8420/api/v1/webhook/5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e03",
+      method: "POST",
+      responseMode: "async",
+      signature: "hmac-sha256",
+      hasWebhookSecret: false,
+      callbackUrl: "http://127.0.0.1:9093/hooks/remedy",
+      steps: ["Start: webhook", "Human Input: Grow the volume?", "Direct Reply: Growing", "Direct Reply: Left alone"],
+      pending: 4,
+      createdDate: ago(9 * DAY),
+      updatedDate: ago(2 * HOUR),
+    },
+  ];
+  const [release, refunds, disk] = flows as [FlowView, FlowView, FlowView];
+
+  const question = (over: Partial<ApprovalView> & Pick<ApprovalView, "id" | "title" | "createdAt">): ApprovalView => ({
+    state: "pending",
+    flowId: release.id,
+    flowName: release.name,
+    executionId: `e-${over.id}`,
+    chatId: `chat-${over.id}`,
+    nodeId: "humanInputAgentflow_0",
+    nodeLabel: "Approve?",
+    body: "",
+    feedbackEnabled: true,
+    contentHash: `hash-of-${over.id}`,
+    payload: { body: {}, headers: {}, query: {} },
+    ifApproved: ["Reply “done”"],
+    ifRejected: ["Reply “left alone”"],
+    decision: null,
+    signed: false,
+    ...over,
+  });
+
+  const approvals: ApprovalView[] = [
+    question({
+      id: "019ab000-0000-7000-8000-000000000107",
+      title: "Deploy billing 2.4.0 to production?",
+      nodeLabel: "Deploy to production?",
+      createdAt: ago(2 * MINUTE + 20 * SECOND),
+      signed: true,
+      body: "All checks are green on **main**. The migration adds a column to **invoices** and takes about 40 seconds; reads go on, writes wait.\n\nThe change is described in [the release notes](https://ci.example.org/billing/releases/2.4.0).",
+      payload: {
+        body: {
+          service: "billing",
+          version: "2.4.0",
+          environment: "production",
+          migration: "20261124_add_invoice_tax_region",
+          "requested by": "mika (workflow_run 918223)",
+          checks: { passed: 214, failed: 0 },
+        },
+        headers: {
+          "content-type": "application/json",
+          "user-agent": "GitHub-Hookshot/7c1f2aa",
+          "x-github-event": "workflow_run",
+          "x-hub-signature-256": "[REDACTED]",
+        },
+        query: {},
+      },
+      ifApproved: ["Condition: Is there a migration?", "Reply “released 2.4.0”", "Callback SUCCESS to ci.example.org"],
+      ifRejected: ["Reply “kept 2.3.7”", "Callback SUCCESS to ci.example.org"],
+    }),
+    question({
+      id: "019ab000-0000-7000-8000-000000000106",
+      title: "Refund €1,280.00 to order 48213?",
+      nodeLabel: "Refund?",
+      flowId: refunds.id,
+      flowName: refunds.name,
+      createdAt: ago(3 * MINUTE + 5 * SECOND),
+      body: "The parcel came back on Monday. The customer has asked **twice**.\n\n| Item | Price |\n|---|---|\n| Standing desk | €1,280.00 |",
+      payload: {
+        body: { order: 48213, amount: 1280, currency: "EUR", reason: "returned", customer: { id: "c_8812", name: "Noa Lindqvist", since: 2019, orders: { total: 31, returned: 1 } } },
+        headers: { "content-type": "application/json", "user-agent": "Stripe/1.0" },
+        query: { region: "eu" },
+      },
+      ifApproved: ["Reply “refunded order 48213”"],
+      ifRejected: ["Reply “refund refused”"],
+    }),
+    question({
+      id: "019ab000-0000-7000-8000-000000000105",
+      title: "Run rm -rf build/ and then make release with the signing key of the build machine in api-server?",
+      nodeLabel: "May the agent run this?",
+      createdAt: ago(4 * MINUTE),
+      flowId: disk.id,
+      flowName: "Claude Code",
+      feedbackEnabled: false,
+      body: "```sh\nrm -rf build/\nmake release SIGN=1 KEY=/etc/keys/release.pem\n```",
+      payload: {
+        body: "rm -rf build/ && make release SIGN=1",
+        headers: { "content-type": "text/plain" },
+        query: {},
+      },
+    }),
+    ...[3, 4, 5, 6].map((volume) =>
+      question({
+        id: `019ab000-0000-7000-8000-00000000010${String(7 - volume)}`,
+        title: `Grow volume db-${volume} by 50 GB?`,
+        nodeLabel: "Grow the volume?",
+        flowId: disk.id,
+        flowName: disk.name,
+        signed: true,
+        createdAt: ago((6 + volume) * MINUTE),
+        body: `**db-${volume}** is ${88 + volume} % full and grows by 2 GB an hour.`,
+        payload: {
+          body: { alert: "DiskAlmostFull", volume: `db-${volume}`, used: `${88 + volume} %`, growth: "2 GB/h" },
+          headers: { "content-type": "application/json", "user-agent": "Alertmanager/0.28" },
+          query: {},
+        },
+        ifApproved: ["Reply “growing”", "Callback SUCCESS to 127.0.0.1:9093"],
+        ifRejected: ["Reply “left alone”", "Callback SUCCESS to 127.0.0.1:9093"],
+      }),
+    ),
+    question({
+      id: "019ab000-0000-7000-8000-000000000090",
+      executionId: "e-90",
+      title: "Deploy billing 2.3.7 to production?",
+      createdAt: ago(26 * HOUR),
+      state: "approved",
+      signed: true,
+      payload: { body: { service: "billing", version: "2.3.7", environment: "production" }, headers: {}, query: {} },
+      decision: {
+        outcome: "approve",
+        feedback: "Watched the canary for ten minutes, all quiet.",
+        surface: "notification",
+        person: "mika",
+        decidedAt: ago(26 * HOUR - 4 * MINUTE),
+      },
+    }),
+    question({
+      id: "019ab000-0000-7000-8000-000000000089",
+      executionId: "e-89",
+      title: "Refund €640.00 to order 47990?",
+      flowId: refunds.id,
+      flowName: refunds.name,
+      createdAt: ago(28 * HOUR),
+      state: "rejected",
+      decision: { outcome: "reject", feedback: "Outside the 30 days.", surface: "inbox", person: "mika", decidedAt: ago(27 * HOUR) },
+    }),
+    question({
+      id: "019ab000-0000-7000-8000-000000000088",
+      executionId: "e-88",
+      title: "Grow volume db-1 by 50 GB?",
+      flowId: disk.id,
+      flowName: disk.name,
+      createdAt: ago(50 * HOUR),
+      state: "withdrawn",
+    }),
+    question({
+      id: "019ab000-0000-7000-8000-000000000087",
+      executionId: "e-87",
+      title: "Deploy search 1.18.2 to production?",
+      createdAt: ago(52 * HOUR),
+      state: "approved",
+      signed: true,
+      decision: { outcome: "approve", feedback: null, surface: "cli", person: "jo", decidedAt: ago(51 * HOUR) },
+    }),
+  ];
+
+  const attempt = (number: number, startedAgo: number, took: number, over: Partial<Attempt>): Attempt => ({
+    number,
+    trigger: "scheduled",
+    startedAt: ago(startedAgo),
+    endedAt: ago(startedAgo - took),
+    ...over,
+  });
+  const callback = (over: Partial<CallbackView> & Pick<CallbackView, "id" | "createdAt">): CallbackView => ({
+    executionId: "e-90",
+    flowId: release.id,
+    flowName: release.name,
+    chatId: "chat-90",
+    kind: "SUCCESS",
+    url: "https://ci.example.org/hooks/countersign",
+    urlSource: "operator",
+    state: "delivered",
+    attempts: [],
+    nextAttemptAt: null,
+    behindEarlier: false,
+    body: JSON.stringify({
+      status: "SUCCESS",
+      chatId: "chat-90",
+      data: { text: "released 2.3.7", executionId: "e-90", agentFlowExecutedData: [] },
+    }),
+    ...over,
+  });
+
+  const callbacks: CallbackView[] = [
+    callback({
+      id: "019ab000-0000-7000-8000-0000000000c5",
+      executionId: "e-019ab000-0000-7000-8000-000000000104",
+      flowId: disk.id,
+      flowName: disk.name,
+      kind: "STOPPED",
+      state: "waiting",
+      url: "http://127.0.0.1:9093/hooks/remedy",
+      createdAt: ago(9 * MINUTE),
+      nextAttemptAt: ahead(96 * SECOND),
+      attempts: [
+        attempt(1, 9 * MINUTE, 12, { error: "Nothing listens on 127.0.0.1:9093" }),
+        attempt(2, 9 * MINUTE - 3 * SECOND, 9, { error: "Nothing listens on 127.0.0.1:9093" }),
+        attempt(3, 9 * MINUTE - 9 * SECOND, 10_000, { error: "No answer within 10 s" }),
+        attempt(4, 8 * MINUTE, 214, { status: 503, error: "The receiver answered 503", response: "upstream is starting" }),
+      ],
+      body: JSON.stringify({
+        status: "STOPPED",
+        chatId: "chat-104",
+        data: { text: "Grow volume db-3 by 50 GB?", executionId: "e-104", action: { id: "a-104" } },
+      }),
+    }),
+    callback({
+      id: "019ab000-0000-7000-8000-0000000000c4",
+      executionId: "e-019ab000-0000-7000-8000-000000000104",
+      flowId: disk.id,
+      flowName: disk.name,
+      kind: "SUCCESS",
+      state: "waiting",
+      url: "http://127.0.0.1:9093/hooks/remedy",
+      createdAt: ago(5 * MINUTE),
+      nextAttemptAt: ago(5 * MINUTE),
+      behindEarlier: true,
+    }),
+    callback({
+      id: "019ab000-0000-7000-8000-0000000000c3",
+      createdAt: ago(26 * HOUR - 4 * MINUTE),
+      attempts: [
+        attempt(1, 26 * HOUR - 4 * MINUTE, 130, { status: 502, error: "The receiver answered 502", response: "Bad Gateway" }),
+        attempt(2, 26 * HOUR - 4 * MINUTE - 3 * SECOND, 88, { status: 200, response: '{"ok":true}' }),
+      ],
+    }),
+    callback({
+      id: "019ab000-0000-7000-8000-0000000000c2",
+      kind: "STOPPED",
+      createdAt: ago(26 * HOUR),
+      attempts: [attempt(1, 26 * HOUR, 61, { status: 204 })],
+    }),
+    callback({
+      id: "019ab000-0000-7000-8000-0000000000c1",
+      executionId: "e-70",
+      kind: "ERROR",
+      state: "abandoned",
+      url: "https://old.example.net/callback",
+      urlSource: "caller",
+      createdAt: ago(4 * DAY),
+      attempts: Array.from({ length: 11 }, (_, index) =>
+        attempt(index + 1, 4 * DAY - index * 2 * HOUR, 40, {
+          status: 410,
+          error: "The receiver answered 410",
+          response: "Gone",
+        }),
+      ),
+      body: JSON.stringify({ status: "ERROR", chatId: "chat-70", error: "Error: the condition has no branch" }),
+    }),
+  ];
+
+  const notifications = {
+    available: true,
+    server: "Xfce Notify Daemon",
+    buttons: true,
+    reply: false,
+    note: null,
+  };
+
+  return {
+    approvals,
+    flows,
+    callbacks,
+    settings: {
+      listen: "127.0.0.1:8420",
+      address: "127.0.0.1:8420",
+      callbackUrl: "https://ci.example.org/hooks/countersign",
+      hasCallbackSecret: true,
+      acceptCallerCallbackUrl: false,
+      callerCallbackOrigins: [],
+      retryPlanSeconds: [0, 3, 6, 30, 120, 600, 3600, 7200, 18000, 36000, 36000],
+      notificationsEnabled: true,
+      notificationDetailsHidden: false,
+      notifications,
+      secretProtection: "file",
+      dataDir: "/home/mika/.local/share/countersign",
+      version: "0.1.0",
+    },
+    status: {
+      address: "127.0.0.1:8420",
+      addressProblem: null,
+      pending: 7,
+      failingCallbacks: 1,
+      notifications,
+      storageProblem: null,
+      version: "0.1.0",
+      hasFlows: true,
+    },
+  };
+}
+
+/** As many pending questions as wanted, for lists that must stay smooth. */
+export function manyApprovals(now: number, count: number): ApprovalView[] {
+  const model = makeWorld(now).approvals.filter(({ state }) => state === "pending");
+  return Array.from({ length: count }, (_, index) => {
+    const like = model[index % model.length]!;
+    const rank = String(count - index).padStart(12, "0");
+    return {
+      ...like,
+      id: `019ab000-0000-7000-9000-${rank}`,
+      executionId: `e-many-${rank}`,
+      title: index % 7 === 0 ? like.title : `${like.title.replace(/\?$/, "")}, number ${index + 1}?`,
+      contentHash: `hash-of-many-${rank}`,
+      createdAt: new Date(now - (index + 1) * 47_000).toISOString(),
+    };
+  });
+}

@@ -1,0 +1,334 @@
+/** A made-up app in memory, for tests, pictures and work on the page without the real one. Never in a release. */
+
+import type { ApprovalView } from "../bindings/ApprovalView";
+import type { CallbackView } from "../bindings/CallbackView";
+import type { EventView } from "../bindings/EventView";
+import type { FlowImport } from "../bindings/FlowImport";
+import type { FlowView } from "../bindings/FlowView";
+import type { Surface } from "../bindings/Surface";
+import { makeWorld, manyApprovals, type World } from "../mock/data";
+import { copyText } from "./clipboard";
+import { chooseFile, readFlowFile } from "./file";
+import { type Platform, PlatformError, type PlatformEvent, type Session } from "./platform";
+
+/** What the made-up app is made to show. */
+export type Scenario =
+  | "usual"
+  | "first-run"
+  | "empty"
+  | "many"
+  | "port-taken"
+  | "no-notifications"
+  | "storage-failed"
+  | "offline"
+  | "error"
+  | "slow"
+  | "sign-in";
+
+export type MockOptions = {
+  scenario?: Scenario;
+  now?: number;
+  /** Milliseconds before each answer. */
+  latency?: number;
+};
+
+/** The made-up app, with handles for what happens outside the page. */
+export type MockPlatform = Platform & {
+  readonly world: World;
+  /** The calls so far, `name` with its arguments. */
+  readonly calls: [string, ...unknown[]][];
+  /** The next call of this name fails with that. */
+  failNext: (name: string, error: PlatformError) => void;
+  /** A question arrives. */
+  arrive: (approval: Partial<ApprovalView> & Pick<ApprovalView, "id" | "title">) => void;
+  /** Somebody answers elsewhere. */
+  answerElsewhere: (id: string, outcome: "approve" | "reject", surface: Surface, person: string | null) => void;
+  emit: (event: PlatformEvent) => void;
+};
+
+export function mockPlatform(options: MockOptions = {}): MockPlatform {
+  const scenario = options.scenario ?? "usual";
+  const latency = options.latency ?? (scenario === "slow" ? 60_000 : 0);
+  const clock = () => Date.now();
+  const world = makeWorld(options.now ?? clock());
+  const listeners = new Set<(event: PlatformEvent) => void>();
+  const calls: [string, ...unknown[]][] = [];
+  const failures = new Map<string, PlatformError>();
+  let signedIn = scenario !== "sign-in";
+  const sessionListeners = new Set<() => void>();
+
+  if (scenario === "first-run" || scenario === "empty") {
+    world.approvals = world.approvals.filter(({ state }) => scenario === "empty" && state !== "pending");
+    world.callbacks = scenario === "empty" ? world.callbacks.filter(({ state }) => state === "delivered") : [];
+    world.status.failingCallbacks = 0;
+    world.flows = scenario === "empty" ? world.flows.map((flow) => ({ ...flow, pending: 0 })) : [];
+    world.status.hasFlows = world.flows.length > 0;
+    if (scenario === "first-run") {
+      world.settings.callbackUrl = "";
+      world.settings.hasCallbackSecret = false;
+    }
+  }
+  if (scenario === "many") {
+    world.approvals = [...manyApprovals(clock(), 1000), ...world.approvals.filter(({ state }) => state !== "pending")];
+  }
+  if (scenario === "port-taken") {
+    world.status.address = null;
+    world.settings.address = null;
+    world.status.addressProblem = "Port 8420 on 127.0.0.1 is in use by another program.";
+  }
+  if (scenario === "no-notifications") {
+    world.status.notifications = {
+      available: false,
+      server: null,
+      buttons: false,
+      reply: false,
+      note: "No notification server answers on this desktop’s session bus.",
+    };
+    world.settings.notifications = world.status.notifications;
+  }
+  if (scenario === "storage-failed") {
+    world.status.storageProblem = "The disk with the data folder is full.";
+  }
+
+  const emit = (event: PlatformEvent) => {
+    for (const listener of listeners) listener(event);
+  };
+  const changed = (event: EventView) => emit({ type: "changed", event });
+
+  function count(): void {
+    world.status.pending = world.approvals.filter(({ state }) => state === "pending").length;
+    world.status.hasFlows = world.flows.length > 0;
+  }
+  count();
+
+  /** Runs a call like a real one: later, as a copy, and failing when it is told to. */
+  async function call<T>(name: string, args: unknown[], run: () => T): Promise<T> {
+    calls.push([name, ...args]);
+    if (latency > 0) await new Promise((resolve) => setTimeout(resolve, latency));
+    else await Promise.resolve();
+    const failed = failures.get(name);
+    if (failed !== undefined) {
+      failures.delete(name);
+      throw failed;
+    }
+    if (scenario === "offline") throw new PlatformError("offline", "Countersign does not answer.");
+    if (scenario === "error" && name !== "getStatus") {
+      throw new PlatformError("internal", "The list could not be read: an entry of the store is damaged.");
+    }
+    return structuredClone(run());
+  }
+
+  function find<T extends { id: string }>(list: T[], id: string, what: string): T {
+    const found = list.find((one) => one.id === id);
+    if (found === undefined) throw new PlatformError("not-found", `There is no ${what} with this id.`);
+    return found;
+  }
+
+  function page<T extends { id: string }>(list: T[], limit: number | undefined, cursor: string | undefined) {
+    const start = cursor === undefined ? 0 : list.findIndex(({ id }) => id === cursor) + 1;
+    const size = limit ?? 50;
+    const items = list.slice(start, start + size);
+    const last = items.at(-1);
+    return { items, next: start + size < list.length && last !== undefined ? last.id : null };
+  }
+
+  function settle(approval: ApprovalView, outcome: "approve" | "reject", surface: Surface, person: string | null, feedback: string | null) {
+    approval.state = outcome === "approve" ? "approved" : "rejected";
+    approval.decision = { outcome, feedback, surface, person, decidedAt: new Date(clock()).toISOString() };
+    count();
+    changed({ kind: "approval", id: approval.id, state: approval.state, surface });
+    changed({ kind: "status" });
+  }
+
+  function flowOf({ name, flowData }: FlowImport): Pick<FlowView, "name" | "flowData"> {
+    try {
+      const document = JSON.parse(flowData) as { nodes?: unknown };
+      if (!Array.isArray(document.nodes)) throw new Error("no nodes");
+    } catch {
+      throw new PlatformError(
+        "flow-refused",
+        "This is not an AgentFlow export: it has no list of nodes.\nExport the flow in Flowise by its menu, then import that file.",
+      );
+    }
+    return { name, flowData };
+  }
+
+  const session: Session | null =
+    scenario === "sign-in"
+      ? {
+          signedIn: () => signedIn,
+          signIn: (token) =>
+            call("signIn", [token], () => {
+              if (token !== "right-token") throw new PlatformError("unauthorized", "Unauthorized Access");
+              signedIn = true;
+              for (const listener of sessionListeners) listener();
+            }),
+          signOut: () => {
+            signedIn = false;
+            for (const listener of sessionListeners) listener();
+          },
+          subscribe: (listener) => {
+            sessionListeners.add(listener);
+            return () => sessionListeners.delete(listener);
+          },
+        }
+      : null;
+
+  return {
+    kind: "mock",
+    session,
+    world,
+    calls,
+    failNext: (name, error) => failures.set(name, error),
+    emit,
+    arrive: (approval) => {
+      const like = makeWorld(clock()).approvals[0]!;
+      world.approvals.unshift({
+        ...like,
+        createdAt: new Date(clock()).toISOString(),
+        contentHash: `hash-of-${approval.id}`,
+        ...approval,
+      });
+      count();
+      changed({ kind: "approval", id: approval.id, state: "pending", surface: null });
+    },
+    answerElsewhere: (id, outcome, surface, person) => {
+      settle(find(world.approvals, id, "approval"), outcome, surface, person, null);
+    },
+
+    listApprovals: (query) =>
+      call("listApprovals", [query], () => {
+        const list = world.approvals.filter(({ state }) =>
+          query.state === undefined ? true : query.state === "decided" ? state !== "pending" : state === query.state,
+        );
+        const { items, next } = page(list, query.limit, query.cursor);
+        return { approvals: items, next, pending: world.status.pending };
+      }),
+    getApproval: (id) => call("getApproval", [id], () => find(world.approvals, id, "approval")),
+    decideApproval: (id, request) =>
+      call("decideApproval", [id, request], () => {
+        const approval = find(world.approvals, id, "approval");
+        if (approval.state !== "pending") {
+          throw new PlatformError("already-decided", `Approval already ${approval.state}`, structuredClone(approval));
+        }
+        if (request.contentHash !== undefined && request.contentHash !== approval.contentHash) {
+          throw new PlatformError("content-changed", "The question has changed since it was shown.");
+        }
+        settle(approval, request.outcome, "inbox", "you", request.feedback ?? null);
+        return approval;
+      }),
+
+    listFlows: () => call("listFlows", [], () => world.flows),
+    importFlow: (flow) =>
+      call("importFlow", [flow], () => {
+        const now = new Date(clock()).toISOString();
+        const id = `5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7f${String(world.flows.length).padStart(2, "0")}`;
+        const like = makeWorld(clock()).flows[1]!;
+        const added: FlowView = {
+          ...like,
+          ...flowOf(flow),
+          id,
+          webhookUrl: `http://127.0.0.1:8420/api/v1/webhook/${id}`,
+          pending: 0,
+          createdDate: now,
+          updatedDate: now,
+        };
+        world.flows.unshift(added);
+        count();
+        changed({ kind: "flows" });
+        return added;
+      }),
+    replaceFlow: (id, flow) =>
+      call("replaceFlow", [id, flow], () => {
+        const found = find(world.flows, id, "flow");
+        Object.assign(found, flowOf(flow), { updatedDate: new Date(clock()).toISOString() });
+        changed({ kind: "flows" });
+        return found;
+      }),
+    deleteFlow: (id) =>
+      call("deleteFlow", [id], () => {
+        find(world.flows, id, "flow");
+        world.flows = world.flows.filter((flow) => flow.id !== id);
+        count();
+        changed({ kind: "flows" });
+      }),
+    createWebhookSecret: (id) =>
+      call("createWebhookSecret", [id], () => {
+        find(world.flows, id, "flow").hasWebhookSecret = true;
+        changed({ kind: "flows" });
+        return "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+      }),
+    deleteWebhookSecret: (id) =>
+      call("deleteWebhookSecret", [id], () => {
+        find(world.flows, id, "flow").hasWebhookSecret = false;
+        changed({ kind: "flows" });
+      }),
+
+    listCallbacks: (query) =>
+      call("listCallbacks", [query], () => {
+        const list = world.callbacks.filter(({ state }) => query.state === undefined || state === query.state);
+        const { items, next } = page(list, query.limit, query.cursor);
+        const waiting = world.callbacks.filter(({ state }) => state === "waiting");
+        return { callbacks: items, next, waiting: waiting.length, failing: world.status.failingCallbacks };
+      }),
+    getCallback: (id) => call("getCallback", [id], () => find(world.callbacks, id, "callback")),
+    redeliverCallback: (id) =>
+      call("redeliverCallback", [id], (): CallbackView => {
+        const callback = find(world.callbacks, id, "callback");
+        const at = new Date(clock()).toISOString();
+        callback.attempts.push({
+          number: callback.attempts.length + 1,
+          trigger: "manual",
+          startedAt: at,
+          endedAt: new Date(clock() + 71).toISOString(),
+          status: 200,
+          response: '{"ok":true}',
+        });
+        callback.state = "delivered";
+        callback.nextAttemptAt = null;
+        world.status.failingCallbacks = 0;
+        changed({ kind: "callback", id, state: "delivered" });
+        return callback;
+      }),
+
+    getSettings: () => call("getSettings", [], () => world.settings),
+    changeSettings: (change) =>
+      call("changeSettings", [change], () => {
+        const { callbackSecret, ...rest } = change;
+        if (rest.listen !== undefined && !/^(127\.0\.0\.1|\[::1\]|localhost):\d{1,5}$/.test(rest.listen)) {
+          throw new PlatformError("invalid", "The address must be a loopback address and a port, like 127.0.0.1:8420.");
+        }
+        if (rest.callbackUrl !== undefined && rest.callbackUrl !== "" && !/^https?:\/\//.test(rest.callbackUrl)) {
+          throw new PlatformError("invalid", "The callback URL must begin with http:// or https://.");
+        }
+        Object.assign(world.settings, rest);
+        if (callbackSecret !== undefined) world.settings.hasCallbackSecret = callbackSecret !== "";
+        changed({ kind: "settings" });
+        return world.settings;
+      }),
+    testCallback: () =>
+      call("testCallback", [], () => ({
+        delivered: true,
+        url: world.settings.callbackUrl,
+        signed: world.settings.hasCallbackSecret,
+        status: 200,
+        durationMs: 84,
+        error: null,
+        response: '{"ok":true,"received":"test"}',
+      })),
+    testNotification: () => call("testNotification", [], () => undefined),
+    getStatus: () => call("getStatus", [], () => world.status),
+
+    pickFlowFile: async () => {
+      const file = await chooseFile();
+      return file === null ? null : readFlowFile(file);
+    },
+    copyText,
+    subscribe: (listener) => {
+      listeners.add(listener);
+      if (scenario === "offline") listener({ type: "connection", state: "lost" });
+      return () => listeners.delete(listener);
+    },
+    reconnect: () => undefined,
+  };
+}

@@ -1,0 +1,93 @@
+/** Everything that lies outside the page: the app, its events, files, the clipboard. Nothing else may reach for it. */
+
+import type { ApprovalPage } from "../bindings/ApprovalPage";
+import type { ApprovalQuery } from "../bindings/ApprovalQuery";
+import type { ApprovalView } from "../bindings/ApprovalView";
+import type { CallbackPage } from "../bindings/CallbackPage";
+import type { CallbackQuery } from "../bindings/CallbackQuery";
+import type { CallbackView } from "../bindings/CallbackView";
+import type { DecisionRequest } from "../bindings/DecisionRequest";
+import type { ErrorCode } from "../bindings/ErrorCode";
+import type { EventView } from "../bindings/EventView";
+import type { FlowImport } from "../bindings/FlowImport";
+import type { FlowView } from "../bindings/FlowView";
+import type { SettingsChange } from "../bindings/SettingsChange";
+import type { SettingsView } from "../bindings/SettingsView";
+import type { StatusView } from "../bindings/StatusView";
+import type { TestCallbackView } from "../bindings/TestCallbackView";
+
+/** Why a call failed: a code of the app, or that the app could not be asked at all. */
+export type FailureCode = ErrorCode | "offline";
+
+/** A call that failed, in words for people. */
+export class PlatformError extends Error {
+  override readonly name = "PlatformError";
+
+  constructor(
+    readonly code: FailureCode,
+    message: string,
+    /** The approval that stands in the way, if the answer came second and the host sent it along. */
+    readonly approval?: ApprovalView,
+  ) {
+    super(message);
+  }
+}
+
+/** What the platform tells without being asked. */
+export type PlatformEvent =
+  /** Something changed in the app. */
+  | { type: "changed"; event: EventView }
+  /** Show this approval, or the inbox: the person pressed on a notification or in the tray. */
+  | { type: "open"; approvalId: string | null }
+  /** The app can be reached, or not. After `lost`, a `connected` means: look at everything again. */
+  | { type: "connection"; state: "connected" | "lost" };
+
+/** The sign-in of a platform that has one. */
+export interface Session {
+  /** Whether there is a token. */
+  signedIn: () => boolean;
+  /** Tries the token and keeps it for this browser tab. Rejects with `unauthorized` if it is not the right one. */
+  signIn: (token: string) => Promise<void>;
+  /** Forgets the token. */
+  signOut: () => void;
+  /** Calls back when `signedIn` changes. Returns how to stop. */
+  subscribe: (listener: () => void) => () => void;
+}
+
+/** The app as the page sees it. Every call rejects with a {@link PlatformError}. */
+export interface Platform {
+  readonly kind: "desktop" | "browser" | "mock";
+  /** `null` where nobody signs in. */
+  readonly session: Session | null;
+
+  listApprovals: (query: ApprovalQuery) => Promise<ApprovalPage>;
+  getApproval: (id: string) => Promise<ApprovalView>;
+  decideApproval: (id: string, request: DecisionRequest) => Promise<ApprovalView>;
+
+  listFlows: () => Promise<FlowView[]>;
+  importFlow: (flow: FlowImport) => Promise<FlowView>;
+  replaceFlow: (id: string, flow: FlowImport) => Promise<FlowView>;
+  deleteFlow: (id: string) => Promise<void>;
+  /** A new secret for inbound signatures. It can be read this once. */
+  createWebhookSecret: (id: string) => Promise<string>;
+  deleteWebhookSecret: (id: string) => Promise<void>;
+
+  listCallbacks: (query: CallbackQuery) => Promise<CallbackPage>;
+  getCallback: (id: string) => Promise<CallbackView>;
+  redeliverCallback: (id: string) => Promise<CallbackView>;
+
+  getSettings: () => Promise<SettingsView>;
+  changeSettings: (change: SettingsChange) => Promise<SettingsView>;
+  testCallback: () => Promise<TestCallbackView>;
+  testNotification: () => Promise<void>;
+  getStatus: () => Promise<StatusView>;
+
+  /** Lets the person choose an exported flow; `null` if they chose none. */
+  pickFlowFile: () => Promise<FlowImport | null>;
+  /** Puts text on the clipboard. */
+  copyText: (text: string) => Promise<void>;
+  /** Listens. Returns how to stop. */
+  subscribe: (listener: (event: PlatformEvent) => void) => () => void;
+  /** Tries to reach the app now instead of after the pause. */
+  reconnect: () => void;
+}

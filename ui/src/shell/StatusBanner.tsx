@@ -1,0 +1,74 @@
+import { useState } from "react";
+
+import { Banner } from "../components/Banner";
+import { Button } from "../components/Button";
+import { Time } from "../components/Time";
+import { useStatus } from "../data/queries";
+import { usePlatform } from "../platform/context";
+import { useConnection, useLostAt } from "./connection";
+import { go } from "./router";
+
+/** What is wrong with the whole, the gravest first and one at a time, each with one next step. */
+export function StatusBanner() {
+  const platform = usePlatform();
+  const { data, refetch } = useStatus();
+  const connected = useConnection();
+  const lostAt = useLostAt();
+  const [hidden, setHidden] = useState(false);
+
+  if (!connected) {
+    return (
+      <Banner
+        bar
+        tone="warn"
+        title="Countersign cannot be reached"
+        action={<Button onPress={() => platform.reconnect()}>Try now</Button>}
+      >
+        {lostAt !== null && (
+          <>
+            What you see is from <Time at={new Date(lostAt).toISOString()} as="ago" />.{" "}
+          </>
+        )}
+        It is tried again by itself. Check that <code>countersign serve</code> still runs and the tunnel is open.
+      </Banner>
+    );
+  }
+  if (data === undefined) return null;
+  if (data.storageProblem !== null) {
+    return (
+      <Banner
+        bar
+        tone="no"
+        title="No new work is taken: the storage failed"
+        action={<Button onPress={() => void refetch()}>Check again</Button>}
+      >
+        {data.storageProblem} What was acknowledged is kept. Make room or repair the disk, then start Countersign again.
+      </Banner>
+    );
+  }
+  if (data.addressProblem !== null || data.address === null) {
+    return (
+      <Banner
+        bar
+        tone="warn"
+        title="No webhook can arrive"
+        action={<Button onPress={() => go("settings")}>Choose another port</Button>}
+      >
+        {data.addressProblem ?? "The server does not listen."} Questions that wait already can be answered.
+      </Banner>
+    );
+  }
+  if (!data.notifications.available && platform.kind !== "browser" && !hidden) {
+    return (
+      <Banner
+        bar
+        tone="plain"
+        title="No notifications on this desktop"
+        action={<Button onPress={() => setHidden(true)}>I’ll watch the inbox</Button>}
+      >
+        {data.notifications.note ?? "No notification server answers."} Questions wait here all the same.
+      </Banner>
+    );
+  }
+  return null;
+}

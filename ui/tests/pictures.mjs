@@ -1,0 +1,83 @@
+/* Takes a picture of every page in both themes, over the built page with made-up data.
+   Usage: node tests/pictures.mjs [folder]   (after `npm run build:mock`) */
+import { mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { chromium } from "playwright-core";
+
+import { serveMock } from "./support/serve.mjs";
+
+const out = process.argv[2] ?? join(tmpdir(), "ui-pictures");
+const only = process.argv[3];
+await mkdir(out, { recursive: true });
+const { url, close } = await serveMock();
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+});
+
+const usual = [1280, 800];
+const small = [800, 600];
+const wide = [2560, 1300];
+const flow = "5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e0";
+const shots = [
+  ["inbox", "#/inbox", {}],
+  ["inbox-long", "#/inbox/019ab000-0000-7000-8000-000000000105", {}],
+  ["inbox-open", "#/inbox/019ab000-0000-7000-8000-000000000106", {}],
+  ["inbox-first-run", "#/inbox", { scenario: "first-run" }],
+  ["inbox-empty", "#/inbox", { scenario: "empty" }],
+  ["inbox-many", "#/inbox", { scenario: "many" }],
+  ["inbox-loading", "#/inbox", { scenario: "slow" }],
+  ["inbox-offline", "#/inbox", { scenario: "offline" }],
+  ["inbox-error", "#/inbox", { scenario: "error" }],
+  ["inbox-port", "#/inbox", { scenario: "port-taken" }],
+  ["inbox-storage", "#/inbox", { scenario: "storage-failed" }],
+  ["inbox-no-notifications", "#/inbox", { scenario: "no-notifications" }],
+  ["flows", "#/flows", {}],
+  ["flows-secret", `#/flows/${flow}3`, {}],
+  ["flows-none", "#/flows", { scenario: "first-run" }],
+  ["history", "#/history", {}],
+  ["history-none", "#/history", { scenario: "first-run" }],
+  ["callbacks", "#/callbacks", {}],
+  ["callbacks-none", "#/callbacks", { scenario: "first-run" }],
+  ["settings", "#/settings", {}],
+  ["settings-end", "#/settings", { scroll: true }],
+  ["sign-in", "#/inbox", { scenario: "sign-in" }],
+  ["small-inbox-list", "#/inbox", { size: small }],
+  ["small-inbox", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small }],
+  ["small-flows", `#/flows/${flow}1`, { size: small }],
+  ["small-callbacks", "#/callbacks/019ab000-0000-7000-8000-0000000000c5", { size: small }],
+  ["small-settings", "#/settings", { size: small }],
+  ["small-first-run", "#/inbox", { size: small, scenario: "first-run" }],
+  ["wide-inbox", "#/inbox", { size: wide }],
+  ["keys", "#/inbox", { press: "?" }],
+  ["decided", "#/inbox", { press: "a", wait: 900 }],
+];
+
+for (const [name, hash, { scenario = "usual", size = usual, press, scroll, wait }] of shots) {
+  if (only !== undefined && !name.includes(only)) continue;
+  for (const theme of ["light", "dark"]) {
+    const context = await browser.newContext({
+      viewport: { width: size[0], height: size[1] },
+      colorScheme: theme,
+      reducedMotion: "reduce",
+    });
+    const page = await context.newPage();
+    page.on("console", (message) => {
+      if (["error", "warning"].includes(message.type())) console.log(`${name} ${theme}: ${message.text()}`);
+    });
+    page.on("pageerror", (error) => console.log(`${name} ${theme}: ${error}`));
+    await page.goto(`${url}/mock.html?scenario=${scenario}${hash}`);
+    await page.waitForSelector("nav, main");
+    await page.waitForTimeout(wait === undefined ? 450 : 700);
+    if (press !== undefined) await page.keyboard.press(press);
+    if (scroll) await page.evaluate(() => document.querySelector('[id="settings-keys"]')?.scrollIntoView({ behavior: "instant" }));
+    if (press !== undefined || scroll) await page.waitForTimeout(wait ?? 300);
+    await page.screenshot({ path: join(out, `${name}-${theme}.png`) });
+    await context.close();
+  }
+}
+await browser.close();
+await close();
+console.log(out);

@@ -1,0 +1,1 @@
+export function serveMock(): Promise<{ url: string; close: () => Promise<void> }>;
