@@ -1,0 +1,29 @@
+// The one list of commands. The build script makes a permission of each, `lib.rs` registers each as a
+// handler, and tests compare it with `capabilities/inbox.json` and with what the UI calls. Included by path, hence no items
+// other than the macro and no inner comments of documentation.
+
+/// Calls the macro `$then` with every command as `module::name`.
+macro_rules! with_commands {
+    ($then:ident) => {
+        $then! {
+            approvals::list_approvals,
+            approvals::get_approval,
+            approvals::decide_approval,
+            flows::list_flows,
+            flows::import_flow,
+            flows::replace_flow,
+            flows::delete_flow,
+            flows::create_webhook_secret,
+            flows::delete_webhook_secret,
+            flows::pick_flow_file,
+            callbacks::list_callbacks,
+            callbacks::get_callback,
+            callbacks::redeliver_callback,
+            settings::get_settings,
+            settings::change_settings,
+            settings::test_callback,
+            settings::test_notification,
+            status::get_status
+        }
+    };
+}
