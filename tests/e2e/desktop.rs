@@ -136,6 +136,15 @@ impl Desktop {
         command
     }
 
+    /// Where the program under test writes its words; printed if the test fails.
+    pub(crate) fn log(&self) -> Stdio {
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder("log"));
+        file.expect("a log can be written").into()
+    }
+
     /// What xdotool says.
     pub(crate) fn xdotool(&self, arguments: &[&str]) -> String {
         let output = self.command("xdotool").args(arguments).output();
@@ -205,6 +214,10 @@ impl Drop for Desktop {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.picture(&format!("{}-failed", self.name));
+            eprintln!(
+                "the program said:\n{}",
+                std::fs::read_to_string(self.folder("log")).unwrap_or_default()
+            );
         }
     }
 }

@@ -8,6 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::unwrap_used,
     reason = "a test ends where something is not as it must be, and says where its picture is"
 )]
 

@@ -23,7 +23,7 @@ pub(crate) fn command(desktop: &Desktop, data_dir: &Path, more: &[&str]) -> Comm
     command
         .args(arguments(data_dir, more))
         .stdout(Stdio::null())
-        .stderr(Stdio::inherit());
+        .stderr(desktop.log());
     command
 }
 

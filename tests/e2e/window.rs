@@ -34,7 +34,7 @@ impl Window {
                 .arg(format!("--port={port}"))
                 .env("TAURI_WEBVIEW_AUTOMATION", "true")
                 .stdout(Stdio::null())
-                .stderr(Stdio::inherit()),
+                .stderr(desktop.log()),
             "webkit2gtk-driver",
         );
         let driver = Kept(driver);

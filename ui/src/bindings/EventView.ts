@@ -26,4 +26,8 @@ id: string,
 /**
  * Where it stands now.
  */
-state: CallbackState, } | { "kind": "flows" } | { "kind": "settings" } | { "kind": "status" };
+state: CallbackState, } | { "kind": "flows" } | { "kind": "settings" } | { "kind": "notification-test", 
+/**
+ * Whether it was the button for yes.
+ */
+approved: boolean, } | { "kind": "status" };

@@ -50,6 +50,10 @@ notifications: NotificationView,
  */
 secretProtection: string, 
 /**
+ * Why stored secrets cannot be read, for people; absent while all is well.
+ */
+secretProblem: string | null, 
+/**
  * The data folder.
  */
 dataDir: string, 

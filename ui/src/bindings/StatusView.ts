@@ -30,6 +30,10 @@ notifications: NotificationView,
  */
 storageProblem: string | null, 
 /**
+ * What of the storage had to be repaired at the start, for people; empty as a rule.
+ */
+storageRepairs: Array<string>, 
+/**
  * The version of this program.
  */
 version: string, 

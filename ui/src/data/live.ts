@@ -117,7 +117,7 @@ export function followEvents(platform: Platform, client: QueryClient, listener: 
     const change = event.event;
     if (change.kind === "approval") approvals.set(change.id, change);
     else if (change.kind === "callback") callbacks.add(change.id);
-    else others.add(change.kind);
+    else if (change.kind !== "notification-test") others.add(change.kind);
     timer ??= setTimeout(() => void flush(), GATHER_MS);
   });
 

@@ -298,10 +298,18 @@ describe("settings", () => {
     const { platform, user } = drawApp({ at: "#/settings" });
     await user.click(await screen.findByRole("button", { name: "Send test notification" }));
     expect(await screen.findByText(/Answer it where it appeared/)).toBeVisible();
+    act(() => platform.emit({ type: "changed", event: { kind: "notification-test", approved: false } }));
+    expect(await screen.findByText(/You pressed Reject on the notification/)).toBeVisible();
     await user.click(screen.getByRole("switch", { name: "Hide details" }));
     await waitFor(() => expect(platform.world.settings.notificationDetailsHidden).toBe(true));
     await user.click(screen.getByRole("switch", { name: "Show notifications" }));
     await waitFor(() => expect(screen.getByRole("button", { name: "Send test notification" })).toBeDisabled());
+  });
+
+  it("says when stored secrets cannot be read", async () => {
+    drawApp({ at: "#/settings", scenario: "storage-failed" });
+    expect(await screen.findByText("Stored secrets cannot be read")).toBeVisible();
+    expect(screen.getByText(/The key file is damaged\. Set them again/)).toBeVisible();
   });
 
   it("changes theme and keys for this window", async () => {

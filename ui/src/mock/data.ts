@@ -397,6 +397,7 @@ export function makeWorld(now: number): World {
       notificationDetailsHidden: false,
       notifications,
       secretProtection: "file",
+      secretProblem: null,
       dataDir: "/home/mika/.local/share/countersign",
       version: "0.1.0",
     },

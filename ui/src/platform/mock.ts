@@ -87,6 +87,7 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
     world.settings.notifications = world.status.notifications;
   }
   if (scenario === "storage-failed") {
+    world.settings.secretProblem = "The key file is damaged.";
     world.status.storageProblem = "The disk with the data folder is full.";
   }
 

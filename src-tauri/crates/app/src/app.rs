@@ -215,6 +215,7 @@ impl App {
             failing_callbacks: self.failing_callbacks(),
             notifications: self.inner.notification_view(),
             storage_problem: self.inner.store.failed(),
+            storage_repairs: self.inner.store.repairs().to_vec(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             has_flows: !self.inner.flows.is_empty(),
         }

@@ -121,6 +121,9 @@ impl App {
                 .caused_by(error)
         })?;
 
+        let message_id = self.inner.ids.random();
+        run.set_api_message_id(message_id.to_string());
+
         // An answer by webhook is a call of its own, with the flow's mode; from anywhere else nobody waits on
         // a connection, so the result leaves as a callback.
         execution.mode = match answer.surface {
@@ -160,7 +163,6 @@ impl App {
             .map_err(storage)??;
         self.inner.events.approval(&decided, Some(answer.surface));
         self.inner.notifications.withdraw(id);
-        let message_id = self.inner.ids.random();
         Ok(Decided { begun: Begun { execution, run, plan, message_id, decision: Some((id, decision)) } })
     }
 }

@@ -293,12 +293,14 @@ impl App {
 
     fn begun_again(&self, execution: Execution) -> Result<Begun, Error> {
         let plan = self.inner.plan(&execution.document)?;
-        let run = read_run(&execution)?;
+        let mut run = read_run(&execution)?;
+        let message_id = self.inner.ids.random();
+        run.set_api_message_id(message_id.to_string());
         let decision = match execution.approval_id {
             Some(id) => self.inner.store.approval(id).map_err(storage)?.and_then(|a| a.decision.map(|d| (id, d))),
             None => None,
         };
-        Ok(Begun { execution, run, plan, message_id: self.inner.ids.random(), decision })
+        Ok(Begun { execution, run, plan, message_id, decision })
     }
 
     /// Ends a synchronous run whose caller went with the last run of the program.

@@ -2,7 +2,7 @@
 
 use std::sync::Weak;
 
-use countersign_domain::{Approval, ApprovalId, ErrorCode, Surface};
+use countersign_domain::{Approval, ApprovalId, ApprovalState, ErrorCode, Outcome, Surface};
 use countersign_notify::{Broker, BrokerEvent, BrokerHandle, BrokerOptions, Notifier, Prompt};
 use tokio::sync::{broadcast, mpsc};
 
@@ -50,18 +50,15 @@ pub(crate) fn listen(app: &App, mut answers: mpsc::Receiver<BrokerEvent>) {
             let Some(app) = upgrade(&weak) else { return };
             match event {
                 BrokerEvent::Answered { id, outcome } => {
-                    let request = DecisionRequest { outcome, feedback: None, content_hash: None };
-                    let person = app.inner.config.person.clone();
-                    if let Err(error) = app.decide(&id.to_string(), request, Surface::Notification, person).await {
-                        // Most often somebody was first; the inbox shows who. The approval is as it was.
-                        tracing::info!(approval = %id, %error, "an answer from a notification did not count");
-                    }
+                    app.answered(id, outcome).await;
                 }
                 BrokerEvent::OpenRequested { approval, activation_token } => {
                     let _ = app.inner.open_requests.send(OpenRequest { approval, activation_token });
                 }
                 BrokerEvent::StatusChanged(_) => app.inner.events.tell(EventView::Status),
-                BrokerEvent::TestAnswered { .. } => app.inner.events.tell(EventView::Settings),
+                BrokerEvent::TestAnswered { approve } => {
+                    app.inner.events.tell(EventView::NotificationTest { approved: approve });
+                }
             }
         }
     });
@@ -104,6 +101,26 @@ impl Inner {
 }
 
 impl App {
+    /// A button was pressed. The press is a wish; if it does not become a decision, the person is told why.
+    async fn answered(&self, id: ApprovalId, outcome: Outcome) {
+        let request = DecisionRequest { outcome, feedback: None, content_hash: None };
+        let person = self.inner.config.person.clone();
+        let Err(error) = self.decide(&id.to_string(), request, Surface::Notification, person).await else {
+            return;
+        };
+        tracing::info!(approval = %id, %error, "an answer from a notification did not count");
+        match self.inner.store.approval(id) {
+            Ok(Some(approval)) if approval.state == ApprovalState::Pending => {
+                self.inner.notifications.tell("Your answer was not kept", &error.to_string());
+                present(self, &approval);
+            }
+            _ => {
+                self.inner.notifications.withdraw(id);
+                self.inner.notifications.tell("Your answer did not count", &error.to_string());
+            }
+        }
+    }
+
     /// Hears of clicks on notifications, so that the window can come up.
     pub fn open_requests(&self) -> broadcast::Receiver<OpenRequest> {
         self.inner.open_requests.subscribe()

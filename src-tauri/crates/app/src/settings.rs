@@ -77,6 +77,8 @@ impl App {
     /// # Errors
     /// The storage failed.
     pub fn settings(&self) -> Result<SettingsView, Error> {
+        // Whoever looks at the settings wants to know what the desktop can do now.
+        self.inner.notifications.refresh();
         let settings = self.inner.settings();
         let config = &self.inner.config;
         let listen = settings.listen.unwrap_or(config.listen);
@@ -98,6 +100,7 @@ impl App {
             notification_details_hidden: settings.notification_details_hidden,
             notifications: self.inner.notification_view(),
             secret_protection: self.inner.vault.protection().to_string(),
+            secret_problem: self.inner.vault.problem().map(|problem| problem.to_string()),
             data_dir: config.data_dir.display().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })

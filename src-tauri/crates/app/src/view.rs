@@ -302,6 +302,8 @@ pub struct SettingsView {
     pub notifications: NotificationView,
     /// How secrets are kept: `keychain` or `file`.
     pub secret_protection: String,
+    /// Why stored secrets cannot be read, for people; absent while all is well.
+    pub secret_problem: Option<String>,
     /// The data folder.
     pub data_dir: String,
     /// The version of this program.
@@ -382,6 +384,8 @@ pub struct StatusView {
     pub notifications: NotificationView,
     /// Why the storage takes no work, for people; absent while all is well.
     pub storage_problem: Option<String>,
+    /// What of the storage had to be repaired at the start, for people; empty as a rule.
+    pub storage_repairs: Vec<String>,
     /// The version of this program.
     pub version: String,
     /// Whether this is the first start: no flow was ever imported by the operator.
@@ -412,6 +416,11 @@ pub enum EventView {
     Flows,
     /// A setting changed.
     Settings,
+    /// The test notification was answered. Nothing was decided by it.
+    NotificationTest {
+        /// Whether it was the button for yes.
+        approved: bool,
+    },
     /// The notification server, the address or the storage changed.
     Status,
 }

@@ -13,7 +13,6 @@ use crate::value::{
 };
 
 /// One change. Lists and counts follow from it in the writer.
-#[derive(Debug)]
 pub(crate) enum Change {
     Put(Vec<u8>, Slot),
     Delete(Vec<u8>),
@@ -23,7 +22,7 @@ pub(crate) enum Change {
 ///
 /// The `put_*` methods encode at once, on the thread of the caller. A value that cannot be encoded makes the
 /// commit fail with [`StoreError::Encode`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use = "changes do nothing until they are committed"]
 pub struct Changes {
     pub(crate) changes: Vec<Change>,
@@ -32,8 +31,18 @@ pub struct Changes {
     pub(crate) fault: Option<serde_json::Error>,
 }
 
+/// Settings may be secrets, so only numbers are shown.
+impl std::fmt::Debug for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (changes, events) = (self.changes.len(), self.events.len());
+        f.debug_struct("Changes")
+            .field("changes", &changes)
+            .field("events", &events)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A finished run that goes to a pack instead of the tree.
-#[derive(Debug)]
 pub(crate) struct RunRecord {
     pub(crate) id: IdBytes,
     pub(crate) meta: Meta,

@@ -99,12 +99,18 @@ fn piece_key(piece: u32) -> Vec<u8> {
     key::with_bytes(key::JOURNAL_PIECE, &piece.to_be_bytes())
 }
 
-/// The lines for these events, and what the tree has to hold of them.
-pub(crate) fn compose(
-    head: Head,
-    at: Timestamp,
-    events: &[Vec<u8>],
-) -> (Vec<u8>, Head, Vec<(Vec<u8>, Slot)>) {
+/// Lines that were not written yet.
+pub(crate) struct Lines {
+    /// What is appended to the file.
+    pub(crate) text: Vec<u8>,
+    /// The newest line after that.
+    pub(crate) head: Head,
+    /// What the tree has to hold of them: keys and values.
+    pub(crate) pieces: Vec<(Vec<u8>, Slot)>,
+}
+
+/// The lines for these events.
+pub(crate) fn compose(head: Head, at: Timestamp, events: &[Vec<u8>]) -> Lines {
     let mut head = head;
     let mut text = Vec::with_capacity(events.iter().map(|event| event.len() + 180).sum());
     for event in events {
@@ -127,7 +133,7 @@ pub(crate) fn compose(
         .zip(0_u32..)
         .map(|(piece, number)| (piece_key(number), Slot::new(Vec::new(), piece.to_vec())))
         .collect();
-    (text, head, pieces)
+    Lines { text, head, pieces }
 }
 
 fn hash(line: &[u8]) -> [u8; 32] {

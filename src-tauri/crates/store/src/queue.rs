@@ -39,6 +39,8 @@ struct Waiting {
     jobs: Vec<Job>,
     /// Bytes of records among the jobs.
     records: usize,
+    /// When the oldest of those was queued.
+    oldest: Option<Instant>,
     /// Whether a job is there for which the writer does not wait any longer.
     urgent: bool,
     closing: bool,
@@ -55,6 +57,8 @@ pub(crate) struct Queue {
 /// Why the writer was woken.
 pub(crate) struct Batch {
     pub(crate) jobs: Vec<Job>,
+    /// When the oldest record among them was queued.
+    pub(crate) oldest: Option<Instant>,
     /// Nothing will follow.
     pub(crate) last: bool,
 }
@@ -91,6 +95,7 @@ impl Queue {
         let first = waiting.jobs.is_empty();
         let few = waiting.records < RECORDS_WAKE;
         waiting.jobs.push(job);
+        waiting.oldest.get_or_insert_with(Instant::now);
         waiting.records += size;
         let wake = first || (few && waiting.records >= RECORDS_WAKE) || (urgent && !waiting.urgent);
         waiting.urgent |= urgent;
@@ -108,22 +113,19 @@ impl Queue {
         self.room.notify_all();
     }
 
-    /// Waits for work. Records alone are left until there are many of them, or until `flush_every` has passed, or
+    /// Waits for work. Records alone are left until there are many of them, until `flush_every` has passed, or
     /// `due`, when earlier records have to be synced.
     pub(crate) fn take(&self, flush_every: Duration, due: Option<Instant>) -> Batch {
         let mut waiting = self.lock();
-        let mut due = due;
         loop {
             let now = Instant::now();
+            let due = due.or_else(|| waiting.oldest.map(|oldest| oldest + flush_every));
             if waiting.urgent
                 || waiting.closing
                 || waiting.records >= RECORDS_WAKE
                 || due.is_some_and(|due| due <= now)
             {
                 break;
-            }
-            if due.is_none() && !waiting.jobs.is_empty() {
-                due = Some(now + flush_every);
             }
             waiting = match due {
                 Some(due) => {
@@ -136,12 +138,13 @@ impl Queue {
             };
         }
         let jobs = std::mem::take(&mut waiting.jobs);
+        let oldest = waiting.oldest.take();
         waiting.records = 0;
         waiting.urgent = false;
         let last = waiting.closing;
         drop(waiting);
         self.room.notify_all();
-        Batch { jobs, last }
+        Batch { jobs, oldest, last }
     }
 }
 

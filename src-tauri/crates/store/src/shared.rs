@@ -246,7 +246,7 @@ impl Shared {
             let (key, value) = found?;
             flows.push(self.load_stored::<Flow>(&tree, &key, &Stored::read(&key, value)?)?);
         }
-        flows.sort_by(|a, b| (b.created_at, b.id).cmp(&(a.created_at, a.id)));
+        flows.sort_by_key(|flow: &Flow| std::cmp::Reverse((flow.created_at, flow.id)));
         Ok(flows)
     }
 

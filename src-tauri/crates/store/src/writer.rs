@@ -59,8 +59,8 @@ impl Writer {
     pub(crate) fn run(mut self) {
         loop {
             let due = self.unsynced.map(|since| since + self.flush_every);
-            let Batch { jobs, last } = self.shared.queue.take(self.flush_every, due);
-            let done = catch_unwind(AssertUnwindSafe(|| self.work(jobs, last)));
+            let Batch { jobs, oldest, last } = self.shared.queue.take(self.flush_every, due);
+            let done = catch_unwind(AssertUnwindSafe(|| self.work(jobs, oldest, last)));
             if done.is_err() {
                 self.shared.fail("a fault in the program stopped the writer");
             }
@@ -71,7 +71,7 @@ impl Writer {
         self.end();
     }
 
-    fn work(&mut self, jobs: Vec<Job>, last: bool) {
+    fn work(&mut self, jobs: Vec<Job>, oldest: Option<Instant>, last: bool) {
         if self.shared.failed.get().is_some() {
             self.unsynced = None;
             for job in jobs {
@@ -85,6 +85,8 @@ impl Writer {
         for job in jobs {
             self.evaluate(&mut group, job);
         }
+        // What was written before was queued before.
+        self.unsynced = self.unsynced.or(oldest);
         let due = self
             .unsynced
             .is_some_and(|since| since.elapsed() >= self.flush_every);
@@ -219,8 +221,9 @@ impl Writer {
         let mut lines = Vec::new();
         let mut head = self.head;
         if !overlay.events.is_empty() {
-            let pieces;
-            (lines, head, pieces) = journal::compose(head, self.shared.clock.now(), &overlay.events);
+            let composed = journal::compose(head, self.shared.clock.now(), &overlay.events);
+            (lines, head) = (composed.text, composed.head);
+            let pieces = composed.pieces;
             overlay
                 .values
                 .extend(pieces.into_iter().map(|(key, slot)| (key, Some(slot))));

@@ -59,7 +59,7 @@ function Attempts({ callback }: { callback: CallbackView }) {
             : "Not sent yet."}
         </p>
       ) : (
-        <div className={styles.scroll} tabIndex={0} role="region" aria-label="Attempts">
+        <div className={styles.scroll} tabIndex={0} role="region" aria-label="Table of attempts">
           <table className={styles.attempts}>
             <thead>
               <tr>

@@ -1,4 +1,4 @@
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 
 import type { NotificationView } from "../../bindings/NotificationView";
 import type { SettingsView } from "../../bindings/SettingsView";
@@ -150,15 +150,26 @@ function Callbacks({ settings }: { settings: SettingsView }) {
 
 function TestNotification({ available }: { available: boolean }) {
   const platform = usePlatform();
-  const [state, setState] = useState<"idle" | "busy" | "sent">("idle");
+  const [state, setState] = useState<"idle" | "busy" | "sent" | "approved" | "rejected">("idle");
   const [failed, setFailed] = useState<unknown>(null);
+
+  useEffect(
+    () =>
+      platform.subscribe((event) => {
+        if (event.type === "changed" && event.event.kind === "notification-test") {
+          setState(event.event.approved ? "approved" : "rejected");
+        }
+      }),
+    [platform],
+  );
 
   async function send() {
     setState("busy");
     setFailed(null);
     try {
       await platform.testNotification();
-      setState("sent");
+      // The answer to it may already have come.
+      setState((now) => (now === "busy" ? "sent" : now));
     } catch (error) {
       setFailed(error);
       setState("idle");
@@ -172,8 +183,14 @@ function TestNotification({ available }: { available: boolean }) {
       </Button>
       {state === "sent" && (
         <div className={styles.answer}>
-          <Banner tone="yes" title="Sent">
-            Answer it where it appeared. It decides nothing.
+          <Banner title="Sent">Answer it where it appeared. It decides nothing.</Banner>
+        </div>
+      )}
+      {(state === "approved" || state === "rejected") && (
+        <div className={styles.answer}>
+          <Banner tone="yes" title="It works">
+            You pressed {state === "approved" ? "Approve" : "Reject"} on the notification, and it arrived here. Nothing was
+            decided by it.
           </Banner>
         </div>
       )}
@@ -245,6 +262,11 @@ function Security({ settings }: { settings: SettingsView }) {
   const keychain = settings.secretProtection === "keychain";
   return (
     <Part name="Security">
+      {settings.secretProblem !== null && (
+        <Banner tone="no" title="Stored secrets cannot be read" live={false}>
+          {settings.secretProblem} Set them again, here and on the page of each flow.
+        </Banner>
+      )}
       <dl className={styles.facts}>
         <dt>Secrets</dt>
         <dd>

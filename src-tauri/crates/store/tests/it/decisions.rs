@@ -52,7 +52,10 @@ fn of_eight_threads_exactly_one_wins_and_the_others_see_it() {
             .collect();
         assert_eq!(winners.len(), 1, "round {round}");
         for loser in results.iter().filter_map(|result| result[round].as_ref().err()) {
-            assert_eq!(loser, winners[0], "round {round}: a loser is told who was first");
+            assert_eq!(
+                &**loser, winners[0],
+                "round {round}: a loser is told who was first"
+            );
         }
         assert_eq!(
             store.approval(ids[round]).unwrap().as_ref(),

@@ -170,12 +170,12 @@ pub(crate) async fn decide(
     id: ApprovalId,
     outcome: Outcome,
     person: &str,
-) -> Result<Approval, Approval> {
+) -> Result<Approval, Box<Approval>> {
     let person = person.to_owned();
     let decided = store.transact(move |transaction| {
         let mut approval = transaction.approval(id).expect("readable").expect("it exists");
         let decision = decision(&approval, outcome, &person);
-        approval.decide(decision).map_err(|already| *already.0)?;
+        approval.decide(decision).map_err(|already| already.0)?;
         transaction.put_approval(&approval);
         transaction.journal(&JournalEvent::ApprovalDecided {
             approval: Box::new(approval.clone()),

@@ -80,7 +80,7 @@ async fn work(store: Store, task: usize) {
             let (yes, no) = (decide(Outcome::Approve, "yes"), decide(Outcome::Reject, "no"));
             let (yes, no) = (yes.await.unwrap(), no.await.unwrap());
             assert!(yes.is_ok() != no.is_ok(), "one wins");
-            let decided = yes.or(no).unwrap();
+            let decided = yes.or(no).expect("one wins");
             say(&format!("decided {} {}", decided.id, decided.state));
         } else {
             store.commit(Changes::new()).await.unwrap();

@@ -1,5 +1,13 @@
 //! The store through its public surface.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "what surrounds the test functions may fail like them"
+)]
+
 mod damage;
 mod decisions;
 mod disk_full;

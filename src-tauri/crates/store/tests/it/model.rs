@@ -184,7 +184,7 @@ async fn apply(model: &mut Model, store: &Store, step: Step) {
                     model.approvals.insert(id, decided);
                 }
                 Err(standing) => {
-                    assert_eq!(standing, model.approvals[&id], "the first answer stands");
+                    assert_eq!(*standing, model.approvals[&id], "the first answer stands");
                     assert!(!was_pending, "refused without reason");
                 }
             }

@@ -49,10 +49,10 @@ fn they_are_written_within_flush_every() {
     let (execution, changes) = given::run("soon", 100);
     store.record(changes).unwrap();
     let started = Instant::now();
-    while !given::store(crash_copy(dir.path()).path())
+    while given::store(crash_copy(dir.path()).path())
         .execution(execution.id)
         .unwrap()
-        .is_some()
+        .is_none()
     {
         assert!(
             started.elapsed() < Duration::from_secs(20),
