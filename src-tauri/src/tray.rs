@@ -48,15 +48,37 @@ struct Face {
     state: String,
 }
 
+/// What of the status matters here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Facts {
+    pending: u32,
+    failing_callbacks: u32,
+    address: Option<String>,
+    not_listening: bool,
+    storage_failed: bool,
+}
+
+impl From<&StatusView> for Facts {
+    fn from(status: &StatusView) -> Self {
+        Self {
+            pending: status.pending,
+            failing_callbacks: status.failing_callbacks,
+            address: status.address.clone(),
+            not_listening: status.address_problem.is_some(),
+            storage_failed: status.storage_problem.is_some(),
+        }
+    }
+}
+
 /// What the tray is to show for this status. Trouble wins over waiting: the count is in the text anyway.
-fn face(status: &StatusView) -> Face {
+fn face(status: &Facts) -> Face {
     let inbox = match status.pending {
         0 => "Show inbox".to_owned(),
         waiting => format!("Show inbox ({waiting})"),
     };
-    let trouble = if status.storage_problem.is_some() {
+    let trouble = if status.storage_failed {
         Some("Storage failed: no work is taken".to_owned())
-    } else if status.address_problem.is_some() {
+    } else if status.not_listening {
         Some("Not listening for webhooks".to_owned())
     } else {
         match status.failing_callbacks {
@@ -92,7 +114,7 @@ pub(crate) struct Tray {
 impl Tray {
     /// Follows the status; does nothing if it looks the same.
     pub(crate) fn show(&self, status: &StatusView) {
-        let next = face(status);
+        let next = face(&status.into());
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         if *shown == next {
             return;
@@ -120,7 +142,7 @@ impl Tray {
 
 /// Makes the icon.
 pub(crate) fn build(handle: &AppHandle, status: &StatusView) -> tauri::Result<Tray> {
-    let shown = face(status);
+    let shown = face(&status.into());
     let inbox = MenuItem::with_id(handle, INBOX, &shown.inbox, true, None::<&str>)?;
     let state = MenuItem::with_id(handle, "state", &shown.state, false, None::<&str>)?;
     let settings = MenuItem::with_id(handle, SETTINGS, "Settings", true, None::<&str>)?;
@@ -171,32 +193,18 @@ fn on_menu(handle: &AppHandle, event: MenuEvent) {
 
 #[cfg(test)]
 mod tests {
-    use countersign_app::view::{NotificationView, StatusView};
+    use super::{Facts, Picture, face};
 
-    use super::{Picture, face};
-
-    fn status() -> StatusView {
-        StatusView {
+    fn facts() -> Facts {
+        Facts {
             address: Some("127.0.0.1:8420".to_owned()),
-            address_problem: None,
-            pending: 0,
-            failing_callbacks: 0,
-            notifications: NotificationView {
-                available: true,
-                server: None,
-                buttons: true,
-                reply: false,
-                note: None,
-            },
-            storage_problem: None,
-            version: "0.1.0".to_owned(),
-            has_flows: true,
+            ..Facts::default()
         }
     }
 
     #[test]
     fn the_count_is_in_the_first_entry_and_only_if_something_waits() {
-        let idle = face(&status());
+        let idle = face(&facts());
         assert_eq!(
             (idle.inbox.as_str(), idle.picture),
             ("Show inbox", Picture::Idle),
@@ -206,9 +214,9 @@ mod tests {
             idle.state, "Listening on 127.0.0.1:8420",
             "the state is said in words"
         );
-        let waiting = face(&StatusView {
+        let waiting = face(&Facts {
             pending: 3,
-            ..status()
+            ..facts()
         });
         assert_eq!(
             (waiting.inbox.as_str(), waiting.picture),
@@ -219,10 +227,10 @@ mod tests {
 
     #[test]
     fn trouble_is_shown_and_named_and_hides_no_count() {
-        let taken = face(&StatusView {
-            address_problem: Some("Port 8420 is taken".to_owned()),
+        let taken = face(&Facts {
+            not_listening: true,
             pending: 2,
-            ..status()
+            ..facts()
         });
         assert_eq!(taken.picture, Picture::Trouble, "trouble wins over waiting");
         assert_eq!(taken.inbox, "Show inbox (2)", "the count stays");
@@ -230,15 +238,15 @@ mod tests {
             taken.state, "Not listening for webhooks",
             "and it says which trouble"
         );
-        let one = face(&StatusView {
+        let one = face(&Facts {
             failing_callbacks: 1,
-            ..status()
+            ..facts()
         });
         assert_eq!(one.state, "1 callback is not delivered yet", "one is one");
-        let storage = face(&StatusView {
-            storage_problem: Some("no space".to_owned()),
+        let storage = face(&Facts {
+            storage_failed: true,
             failing_callbacks: 4,
-            ..status()
+            ..facts()
         });
         assert_eq!(
             storage.state, "Storage failed: no work is taken",

@@ -61,6 +61,7 @@ async fn without_a_notification_server_the_inbox_says_so_and_works() {
         .expect("it says why")
         .to_owned();
     window.go("#/settings").await;
+    window.wait_for_text("Listening address").await;
     window.wait_for_text(&note).await;
     window.wait_until_drawn().await;
     desktop.picture("no-notification-server");

@@ -21,7 +21,7 @@ describe("accessible", () => {
     });
   }
 
-  it.each(["port-taken", "storage-failed", "no-notifications", "many", "sign-in"] as Scenario[])("inbox, %s", async (scenario) => {
+  it.each(["port-taken", "storage-failed", "repaired", "no-notifications", "many", "sign-in"] as Scenario[])("inbox, %s", async (scenario) => {
     drawApp({ scenario });
     await settle(60);
     await expectAccessible();

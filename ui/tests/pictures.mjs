@@ -33,6 +33,7 @@ const shots = [
   ["inbox-error", "#/inbox", { scenario: "error" }],
   ["inbox-port", "#/inbox", { scenario: "port-taken" }],
   ["inbox-storage", "#/inbox", { scenario: "storage-failed" }],
+  ["inbox-repaired", "#/inbox", { scenario: "repaired" }],
   ["inbox-no-notifications", "#/inbox", { scenario: "no-notifications" }],
   ["flows", "#/flows", {}],
   ["flows-secret", `#/flows/${flow}3`, {}],

@@ -325,6 +325,7 @@ describe("trouble with the whole", () => {
   it.each([
     ["port-taken", "No webhook can arrive", "Choose another port"],
     ["storage-failed", "No new work is taken: the storage failed", "Check again"],
+    ["repaired", "The storage was repaired at the start", "Understood"],
     ["no-notifications", "No notifications on this desktop", "I’ll watch the inbox"],
   ] as const)("%s is said with one next step", async (scenario, title, step) => {
     drawApp({ scenario });

@@ -408,6 +408,7 @@ export function makeWorld(now: number): World {
       failingCallbacks: 1,
       notifications,
       storageProblem: null,
+      storageRepairs: [],
       version: "0.1.0",
       hasFlows: true,
     },

@@ -20,6 +20,7 @@ export type Scenario =
   | "port-taken"
   | "no-notifications"
   | "storage-failed"
+  | "repaired"
   | "offline"
   | "error"
   | "slow"
@@ -85,6 +86,9 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
       note: "No notification server answers on this desktop’s session bus.",
     };
     world.settings.notifications = world.status.notifications;
+  }
+  if (scenario === "repaired") {
+    world.status.storageRepairs = ["The journal ended in half a line, which was set aside as journal.2026-11-24.broken."];
   }
   if (scenario === "storage-failed") {
     world.settings.secretProblem = "The key file is damaged.";

@@ -15,6 +15,7 @@ export function StatusBanner() {
   const connected = useConnection();
   const lostAt = useLostAt();
   const [hidden, setHidden] = useState(false);
+  const [repairsSeen, setRepairsSeen] = useState(false);
 
   if (!connected) {
     return (
@@ -55,6 +56,18 @@ export function StatusBanner() {
         action={<Button onPress={() => go("settings")}>Choose another port</Button>}
       >
         {data.addressProblem ?? "The server does not listen."} Questions that wait already can be answered.
+      </Banner>
+    );
+  }
+  if (data.storageRepairs.length > 0 && !repairsSeen) {
+    return (
+      <Banner
+        bar
+        tone="warn"
+        title="The storage was repaired at the start"
+        action={<Button onPress={() => setRepairsSeen(true)}>Understood</Button>}
+      >
+        {data.storageRepairs.join("\n")}
       </Banner>
     );
   }

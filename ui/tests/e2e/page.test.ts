@@ -87,7 +87,7 @@ describe("the content security policy", () => {
 
 describe("contrast and the rest that axe can see", () => {
   for (const theme of ["light", "dark"] as const) {
-    it.each([...pages, "inbox:first-run", "inbox:storage-failed", "inbox:port-taken", "inbox:no-notifications", "inbox:offline", "inbox:error"])(
+    it.each([...pages, "inbox:first-run", "inbox:storage-failed", "inbox:port-taken", "inbox:repaired", "inbox:no-notifications", "inbox:offline", "inbox:error"])(
       `%s, ${theme}`,
       async (place) => {
         const [name = "", scenario = "usual"] = place.split(":");

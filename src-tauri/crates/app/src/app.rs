@@ -100,19 +100,28 @@ impl App {
     /// # Errors
     /// [`StartError`], in words for people.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let Options { config, notifier, clock, ids } = options;
+        let Options {
+            config,
+            notifier,
+            clock,
+            ids,
+        } = options;
         let dir = config.data_dir.clone();
         let unusable = |problem: &str, source: Box<dyn std::error::Error + Send + Sync>| {
             let folder = dir.display().to_string();
-            StartError::DataFolder { folder, problem: problem.to_owned(), source }
+            StartError::DataFolder {
+                folder,
+                problem: problem.to_owned(),
+                source,
+            }
         };
         let store = open_store(&dir, clock.clone()).await?;
         let vault = Vault::open(&dir, ids.clone())
             .map_err(|error| unusable("its key for secrets cannot be read", error.into()))?;
         let token = ApiToken::open(&dir, ids.as_ref())
             .map_err(|error| unusable("its token file cannot be read or written", error.into()))?;
-        let settings = Settings::load(&store)
-            .map_err(|error| unusable("its settings cannot be read", error.into()))?;
+        let settings =
+            Settings::load(&store).map_err(|error| unusable("its settings cannot be read", error.into()))?;
         let flows =
             Flows::load(&store).map_err(|error| unusable("its flows cannot be read", error.into()))?;
 
@@ -138,7 +147,9 @@ impl App {
         let app = Self { inner };
         notifications::listen(&app, answers);
         app.start_dispatcher();
-        app.take_up_where_it_was_left().await.map_err(|error| unusable("it is damaged", error.into()))?;
+        app.take_up_where_it_was_left()
+            .await
+            .map_err(|error| unusable("it is damaged", error.into()))?;
         Ok(app)
     }
 
@@ -146,9 +157,11 @@ impl App {
         let outbox = Arc::new(CallbackOutbox::new(Arc::downgrade(&self.inner)));
         let weak = Arc::downgrade(&self.inner);
         let fallback = self.inner.config.retry_plan.clone();
-        let plan = move || weak.upgrade().map_or_else(|| fallback.clone(), |inner| inner.retry_plan());
-        let handle =
-            Dispatcher::start(self.inner.client.clone(), plan, outbox, self.inner.clock.clone());
+        let plan = move || {
+            weak.upgrade()
+                .map_or_else(|| fallback.clone(), |inner| inner.retry_plan())
+        };
+        let handle = Dispatcher::start(self.inner.client.clone(), plan, outbox, self.inner.clock.clone());
         let _ = self.inner.dispatcher.set(handle);
     }
 
@@ -156,7 +169,9 @@ impl App {
         let pending = self.inner.all_pending().map_err(storage)?;
         notifications::show_pending(self, &pending);
         for id in self.inner.store.unfinished_executions().map_err(storage)? {
-            let Some(execution) = self.inner.store.execution(id).map_err(storage)? else { continue };
+            let Some(execution) = self.inner.store.execution(id).map_err(storage)? else {
+                continue;
+            };
             self.take_up(execution).await?;
         }
         self.wake_dispatcher();
@@ -178,7 +193,10 @@ impl App {
     /// The address to listen on: flag or environment, else the settings panel, else the file or default.
     pub fn listen_address(&self) -> SocketAddr {
         let config = &self.inner.config;
-        config.forced_listen.or_else(|| self.inner.settings().listen).unwrap_or(config.listen)
+        config
+            .forced_listen
+            .or_else(|| self.inner.settings().listen)
+            .unwrap_or(config.listen)
     }
 
     /// Says where the program listens now, or why it does not.
@@ -264,7 +282,9 @@ impl App {
             None => Ok(()),
             Some(problem) => Err(Error::new(
                 ErrorCode::StorageUnavailable,
-                format!("The storage failed ({problem}), so no work is taken. What was acknowledged is kept. Free some space or mend the disk, then start Countersign again."),
+                format!(
+                    "The storage failed ({problem}), so no work is taken. What was acknowledged is kept. Free some space or mend the disk, then start Countersign again."
+                ),
             )),
         }
     }
@@ -287,11 +307,17 @@ impl Drop for RunGuard {
 
 impl Inner {
     pub(crate) fn settings(&self) -> Settings {
-        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.settings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn address(&self) -> Address {
-        self.address.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.address
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn bound_address(&self) -> Option<SocketAddr> {
@@ -315,11 +341,19 @@ async fn open_store(dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, StartErr
         Ok(Err(error @ OpenError::InUse { .. })) => Err(StartError::InUse(error.to_string())),
         Ok(Err(error)) => {
             let problem = error.to_string();
-            Err(StartError::DataFolder { folder, problem, source: error.into() })
+            Err(StartError::DataFolder {
+                folder,
+                problem,
+                source: error.into(),
+            })
         }
         Err(error) => {
             let problem = "opening it failed unexpectedly".to_owned();
-            Err(StartError::DataFolder { folder, problem, source: error.into() })
+            Err(StartError::DataFolder {
+                folder,
+                problem,
+                source: error.into(),
+            })
         }
     }
 }

@@ -27,7 +27,9 @@ impl App {
                 Err(_) => {
                     return Err(Error::new(
                         ErrorCode::Invalid,
-                        format!("{word:?} is not a state: use pending, decided, approved, rejected, expired or withdrawn."),
+                        format!(
+                            "{word:?} is not a state: use pending, decided, approved, rejected, expired or withdrawn."
+                        ),
                     ));
                 }
             },
@@ -36,7 +38,11 @@ impl App {
         let page = self
             .inner
             .store
-            .approvals(&countersign_store::ApprovalQuery { filter, limit: limit(query.limit)?, before })
+            .approvals(&countersign_store::ApprovalQuery {
+                filter,
+                limit: limit(query.limit)?,
+                before,
+            })
             .map_err(storage)?;
         Ok(ApprovalPage {
             approvals: page.items.iter().map(ApprovalView::from).collect(),
@@ -52,9 +58,10 @@ impl App {
     pub fn approval(&self, id: &str) -> Result<ApprovalView, Error> {
         let id = approval_id(id)?;
         let approval = self.inner.store.approval(id).map_err(storage)?;
-        approval.as_ref().map(ApprovalView::from).ok_or_else(|| {
-            Error::new(ErrorCode::NotFound, format!("Approval {id} does not exist."))
-        })
+        approval
+            .as_ref()
+            .map(ApprovalView::from)
+            .ok_or_else(|| Error::new(ErrorCode::NotFound, format!("Approval {id} does not exist.")))
     }
 }
 
@@ -77,7 +84,10 @@ pub(crate) fn limit(asked: Option<u32>) -> Result<usize, Error> {
     match asked {
         None => Ok(PAGE as usize),
         Some(count @ 1..=LARGEST_PAGE) => Ok(count as usize),
-        Some(_) => Err(Error::new(ErrorCode::Invalid, format!("limit must lie between 1 and {LARGEST_PAGE}."))),
+        Some(_) => Err(Error::new(
+            ErrorCode::Invalid,
+            format!("limit must lie between 1 and {LARGEST_PAGE}."),
+        )),
     }
 }
 
@@ -86,7 +96,10 @@ pub(crate) fn cursor<T: std::str::FromStr>(asked: Option<&str>) -> Result<Option
     match asked {
         None | Some("") => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| {
-            Error::new(ErrorCode::Invalid, "This cursor is not one: send the value of `next` of the page before.")
+            Error::new(
+                ErrorCode::Invalid,
+                "This cursor is not one: send the value of `next` of the page before.",
+            )
         }),
     }
 }

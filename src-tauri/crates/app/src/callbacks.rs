@@ -58,14 +58,24 @@ impl Inner {
         now: Timestamp,
     ) -> Result<Option<Callback>, Error> {
         let execution = &begun.execution;
-        let Some((url, url_source)) = self.callback_target(execution, &begun.plan) else { return Ok(None) };
+        let Some((url, url_source)) = self.callback_target(execution, &begun.plan) else {
+            return Ok(None);
+        };
         let (data, error) = match content {
             Content::Data(data) => (Some(data), None),
             Content::Error(message) => (None, Some(message)),
         };
-        let countersign =
-            begun.decision.as_ref().map(|(id, decision)| DecisionProof { approval_id: *id, decision });
-        let body = CallbackBody { status: kind, chat_id: &execution.chat_id, data, error, countersign };
+        let countersign = begun.decision.as_ref().map(|(id, decision)| DecisionProof {
+            approval_id: *id,
+            decision,
+        });
+        let body = CallbackBody {
+            status: kind,
+            chat_id: &execution.chat_id,
+            data,
+            error,
+            countersign,
+        };
         Ok(Some(Callback {
             id: CallbackId::from_uuid(self.ids.ordered(now)),
             execution_id: execution.id,
@@ -89,12 +99,17 @@ impl Inner {
         if let Some(url) = &execution.caller_callback_url {
             return Some((url.clone(), UrlSource::Caller));
         }
-        self.operator_callback_url(plan).map(|url| (url, UrlSource::Operator))
+        self.operator_callback_url(plan)
+            .map(|url| (url, UrlSource::Operator))
     }
 
     /// The URL that the operator configured, in the flow or in the settings.
     pub(crate) fn operator_callback_url(&self, plan: &Plan) -> Option<String> {
-        let own = plan.start().callback_url.clone().filter(|url| !url.trim().is_empty());
+        let own = plan
+            .start()
+            .callback_url
+            .clone()
+            .filter(|url| !url.trim().is_empty());
         own.or_else(|| Some(self.settings().callback_url).filter(|url| !url.is_empty()))
     }
 
@@ -103,7 +118,11 @@ impl Inner {
         let (url, _) = self.callback_target(execution, plan)?;
         let parsed = url::Url::parse(&url).ok()?;
         let host = parsed.host_str()?;
-        Some(parsed.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+        Some(
+            parsed
+                .port()
+                .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+        )
     }
 
     /// The secret that signs a callback: the flow's, else the default of the settings.
@@ -144,7 +163,11 @@ impl App {
             .map_err(storage)?;
         let waiting = self.inner.store.outbox().map_err(storage)?;
         Ok(CallbackPage {
-            callbacks: page.items.iter().map(|callback| callback_view(callback, &waiting)).collect(),
+            callbacks: page
+                .items
+                .iter()
+                .map(|callback| callback_view(callback, &waiting))
+                .collect(),
             next: page.next.map(|id| id.to_string()),
             waiting: u32::try_from(waiting.len()).unwrap_or(u32::MAX),
             failing: count_failing(&waiting),
@@ -220,13 +243,20 @@ impl App {
 
     /// How many callbacks have failed at least once and go on being tried.
     pub(crate) fn failing_callbacks(&self) -> u32 {
-        self.inner.store.outbox().map_or(0, |waiting| count_failing(&waiting))
+        self.inner
+            .store
+            .outbox()
+            .map_or(0, |waiting| count_failing(&waiting))
     }
 
     fn stored_callback(&self, id: &str) -> Result<Callback, Error> {
         let unknown = || Error::new(ErrorCode::NotFound, format!("Callback {id} does not exist."));
         let id: CallbackId = id.parse().map_err(|_| unknown())?;
-        self.inner.store.callback(id).map_err(storage)?.ok_or_else(unknown)
+        self.inner
+            .store
+            .callback(id)
+            .map_err(storage)?
+            .ok_or_else(unknown)
     }
 }
 
@@ -242,7 +272,9 @@ fn refused(error: SendNowError) -> Error {
 }
 
 fn count_failing(waiting: &[Callback]) -> u32 {
-    let failing = waiting.iter().filter(|callback| callback.attempts.iter().any(|a| a.ended_at.is_some()));
+    let failing = waiting
+        .iter()
+        .filter(|callback| callback.attempts.iter().any(|a| a.ended_at.is_some()));
     u32::try_from(failing.count()).unwrap_or(u32::MAX)
 }
 

@@ -129,7 +129,10 @@ impl Config {
             .or_else(|| environment("COUNTERSIGN_LOG"))
             .or(file.log)
             .unwrap_or_else(|| "warn,countersign=info".to_owned());
-        let outbound_loopback = match (&flags.outbound_loopback, environment("COUNTERSIGN_OUTBOUND_LOOPBACK")) {
+        let outbound_loopback = match (
+            &flags.outbound_loopback,
+            environment("COUNTERSIGN_OUTBOUND_LOOPBACK"),
+        ) {
             (Some(word), _) => loopback_policy(word, "--outbound-loopback")?,
             (None, Some(word)) => loopback_policy(&word, "COUNTERSIGN_OUTBOUND_LOOPBACK")?,
             (None, None) => match file.outbound_loopback {
@@ -141,8 +144,19 @@ impl Config {
             Some(seconds) => retry_plan(&seconds),
             None => RetryPlan::default(),
         };
-        let person = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(&environment).filter(|n| !n.is_empty());
-        Ok(Self { data_dir, forced_listen, listen, log, outbound_loopback, person, retry_plan })
+        let person = ["USER", "LOGNAME", "USERNAME"]
+            .into_iter()
+            .find_map(&environment)
+            .filter(|n| !n.is_empty());
+        Ok(Self {
+            data_dir,
+            forced_listen,
+            listen,
+            log,
+            outbound_loopback,
+            person,
+            retry_plan,
+        })
     }
 }
 
@@ -153,23 +167,33 @@ pub(crate) fn retry_plan(seconds: &[u32]) -> RetryPlan {
 
 fn read_file(path: &Path) -> Result<File, ConfigError> {
     match std::fs::read_to_string(path) {
-        Ok(text) => toml::from_str(&text)
-            .map_err(|source| ConfigError::Malformed { path: path.to_owned(), source: Box::new(source) }),
+        Ok(text) => toml::from_str(&text).map_err(|source| ConfigError::Malformed {
+            path: path.to_owned(),
+            source: Box::new(source),
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
-        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => Err(ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
 /// Reads an address and refuses one that other machines could reach.
 pub(crate) fn loopback_address(text: &str, origin: &'static str) -> Result<SocketAddr, ConfigError> {
-    let named = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let named = text
+        .strip_prefix("localhost:")
+        .map(|port| format!("127.0.0.1:{port}"));
     named
         .as_deref()
         .unwrap_or(text)
         .parse::<SocketAddr>()
         .ok()
         .filter(|address| address.ip().is_loopback())
-        .ok_or_else(|| ConfigError::Address { origin, text: text.to_owned() })
+        .ok_or_else(|| ConfigError::Address {
+            origin,
+            text: text.to_owned(),
+        })
 }
 
 fn loopback_policy(word: &str, origin: &'static str) -> Result<LoopbackPolicy, ConfigError> {
@@ -177,12 +201,19 @@ fn loopback_policy(word: &str, origin: &'static str) -> Result<LoopbackPolicy, C
         "configured" => Ok(LoopbackPolicy::Configured),
         "allow" => Ok(LoopbackPolicy::Allow),
         "deny" => Ok(LoopbackPolicy::Deny),
-        other => Err(ConfigError::Loopback { origin, text: other.to_owned() }),
+        other => Err(ConfigError::Loopback {
+            origin,
+            text: other.to_owned(),
+        }),
     }
 }
 
 fn default_data_dir(environment: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let set = |name: &str| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        environment(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     if cfg!(windows) {
         set("LOCALAPPDATA").map(|dir| dir.join("Countersign"))
     } else if cfg!(target_os = "macos") {

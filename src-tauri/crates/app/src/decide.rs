@@ -1,7 +1,8 @@
 //! The one way to answer an approval. Every surface goes through it.
 
 use countersign_domain::{
-    ApprovalId, Decision, ErrorCode, ExecutionState, JournalEvent, Outcome, QuestionHash, ResponseMode, Surface,
+    ApprovalId, Decision, ErrorCode, ExecutionState, JournalEvent, Outcome, QuestionHash, ResponseMode,
+    Surface,
 };
 use countersign_flow::Answer as RunAnswer;
 use serde_json::Value;
@@ -64,10 +65,15 @@ impl App {
         self.ready()?;
         let id = approval_id(id)?;
         let feedback = request.feedback.filter(|text| !text.trim().is_empty());
-        if feedback.as_ref().is_some_and(|text| text.chars().count() > FEEDBACK_LIMIT) {
+        if feedback
+            .as_ref()
+            .is_some_and(|text| text.chars().count() > FEEDBACK_LIMIT)
+        {
             return Err(Error::new(
                 ErrorCode::Invalid,
-                format!("The note is longer than {FEEDBACK_LIMIT} characters. Shorten it and answer again; nothing was decided."),
+                format!(
+                    "The note is longer than {FEEDBACK_LIMIT} characters. Shorten it and answer again; nothing was decided."
+                ),
             ));
         }
         let decided = self
@@ -95,19 +101,37 @@ impl App {
     /// the approval still waits.
     pub(crate) async fn answer(&self, answer: Answer) -> Result<Decided, Error> {
         let now = self.inner.clock.now();
-        let unknown = || Error::new(ErrorCode::NotFound, format!("Approval {} does not exist.", answer.id));
-        let approval = self.inner.store.approval(answer.id).map_err(storage)?.ok_or_else(unknown)?;
+        let unknown = || {
+            Error::new(
+                ErrorCode::NotFound,
+                format!("Approval {} does not exist.", answer.id),
+            )
+        };
+        let approval = self
+            .inner
+            .store
+            .approval(answer.id)
+            .map_err(storage)?
+            .ok_or_else(unknown)?;
         if approval.decision.is_some() {
             return Err(countersign_domain::AlreadyDecided(Box::new(approval)).into());
         }
-        if answer.content_hash.as_ref().is_some_and(|hash| *hash != approval.content_hash) {
+        if answer
+            .content_hash
+            .as_ref()
+            .is_some_and(|hash| *hash != approval.content_hash)
+        {
             return Err(Error::new(
                 ErrorCode::ContentChanged,
                 "This answer is for another text than the one that waits. Nothing was decided; look at the approval again.",
             ));
         }
-        let mut execution =
-            self.inner.store.execution(approval.execution_id).map_err(storage)?.ok_or_else(unknown)?;
+        let mut execution = self
+            .inner
+            .store
+            .execution(approval.execution_id)
+            .map_err(storage)?
+            .ok_or_else(unknown)?;
         let plan = self.inner.plan(&execution.document)?;
         let mut run = read_run(&execution)?;
         let past = self.inner.past_history(execution.flow_id, &execution.chat_id)?;
@@ -117,8 +141,11 @@ impl App {
             start_node_id: answer.start_node_id,
         };
         run.answer(&plan, run_answer, past).map_err(|error| {
-            Error::new(ErrorCode::NotWaiting, "The run does not wait at this step any more. Nothing was changed.")
-                .caused_by(error)
+            Error::new(
+                ErrorCode::NotWaiting,
+                "The run does not wait at this step any more. Nothing was changed.",
+            )
+            .caused_by(error)
         })?;
 
         let message_id = self.inner.ids.random();
@@ -156,17 +183,28 @@ impl App {
                 approval.decide(made)?;
                 transaction.put_approval(&approval);
                 transaction.put_execution(&record);
-                transaction.journal(&JournalEvent::ApprovalDecided { approval: Box::new(approval.clone()) });
+                transaction.journal(&JournalEvent::ApprovalDecided {
+                    approval: Box::new(approval.clone()),
+                });
                 Ok(approval)
             })
             .await
             .map_err(storage)??;
         self.inner.events.approval(&decided, Some(answer.surface));
         self.inner.notifications.withdraw(id);
-        Ok(Decided { begun: Begun { execution, run, plan, message_id, decision: Some((id, decision)) } })
+        Ok(Decided {
+            begun: Begun {
+                execution,
+                run,
+                plan,
+                message_id,
+                decision: Some((id, decision)),
+            },
+        })
     }
 }
 
 pub(crate) fn approval_id(text: &str) -> Result<ApprovalId, Error> {
-    text.parse().map_err(|_| Error::new(ErrorCode::NotFound, format!("Approval {text} does not exist.")))
+    text.parse()
+        .map_err(|_| Error::new(ErrorCode::NotFound, format!("Approval {text} does not exist.")))
 }

@@ -22,7 +22,13 @@ pub struct Error {
 impl Error {
     /// An error with this code, the code's usual status and this message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, status: status(code), message: message.into(), approval: None, source: None }
+        Self {
+            code,
+            status: status(code),
+            message: message.into(),
+            approval: None,
+            source: None,
+        }
     }
 
     /// The same with another HTTP status, where Flowise's answer is another one.

@@ -26,11 +26,18 @@ impl Events {
     }
 
     pub(crate) fn approval(&self, approval: &Approval, surface: Option<Surface>) {
-        self.tell(EventView::Approval { id: approval.id.to_string(), state: approval.state, surface });
+        self.tell(EventView::Approval {
+            id: approval.id.to_string(),
+            state: approval.state,
+            surface,
+        });
     }
 
     pub(crate) fn callback(&self, callback: &Callback) {
-        self.tell(EventView::Callback { id: callback.id.to_string(), state: callback.state });
+        self.tell(EventView::Callback {
+            id: callback.id.to_string(),
+            state: callback.state,
+        });
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use countersign_domain::{
     Approval, ApprovalId, ApprovalState, CallbackKind, Decision, ErrorCode, Execution, ExecutionId,
-    ExecutionState, FlowId, JournalEvent, Message, MessageId, Question, ResponseMode, Role, Timestamp, display_line,
-    display_text,
+    ExecutionState, FlowId, JournalEvent, Message, MessageId, Question, ResponseMode, Role, Timestamp,
+    display_line, display_text,
 };
 use countersign_flow::{Advance, Host, PastMessage, Plan, Record, Run, RunInput, Stop};
 use countersign_store::Changes;
@@ -156,7 +156,13 @@ impl App {
             updated_at: now,
             stopped_at: None,
         };
-        Ok(Begun { execution, run, plan: trigger.live.plan.clone(), message_id, decision: None })
+        Ok(Begun {
+            execution,
+            run,
+            plan: trigger.live.plan.clone(),
+            message_id,
+            decision: None,
+        })
     }
 
     /// Makes an asynchronous run durable, so that a restart runs it, and lets it go on by itself.
@@ -192,7 +198,9 @@ impl App {
                 Advance::Stopped(stop) => return self.stopped(begun, stop, caller).await,
                 Advance::Finished => return self.finished(begun, caller).await,
                 Advance::Failed(failure) => {
-                    return self.failed(begun, format!("{RUN_FAILED}{}", failure.message), caller).await;
+                    return self
+                        .failed(begun, format!("{RUN_FAILED}{}", failure.message), caller)
+                        .await;
                 }
             }
         }
@@ -213,7 +221,9 @@ impl App {
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
         changes.put_approval(&approval);
-        changes.journal(&JournalEvent::ApprovalOpened { approval: Box::new(approval.clone()) });
+        changes.journal(&JournalEvent::ApprovalOpened {
+            approval: Box::new(approval.clone()),
+        });
         if caller == Caller::Gone {
             let data = serde_json::json!({
                 "text": stop.text,
@@ -221,7 +231,13 @@ impl App {
                 "action": stop.action,
             });
             let data = serde_json::value::to_raw_value(&data).map_err(not_json)?;
-            self.queue_callback(&mut changes, &begun, CallbackKind::Stopped, Content::Data(data), now)?;
+            self.queue_callback(
+                &mut changes,
+                &begun,
+                CallbackKind::Stopped,
+                Content::Data(data),
+                now,
+            )?;
         }
         self.inner.store.commit(changes).await.map_err(storage)?;
         self.inner.events.approval(&approval, None);
@@ -243,7 +259,13 @@ impl App {
         changes.put_execution(&begun.execution);
         if caller == Caller::Gone {
             let data = RawValue::from_string(text_of(&body)).map_err(not_json)?;
-            self.queue_callback(&mut changes, &begun, CallbackKind::Success, Content::Data(data), now)?;
+            self.queue_callback(
+                &mut changes,
+                &begun,
+                CallbackKind::Success,
+                Content::Data(data),
+                now,
+            )?;
         }
         self.keep(changes, &begun, caller).await?;
         Ok(Ending::Finished(body))
@@ -259,7 +281,13 @@ impl App {
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
         if caller == Caller::Gone {
-            self.queue_callback(&mut changes, &begun, CallbackKind::Error, Content::Error(&message), now)?;
+            self.queue_callback(
+                &mut changes,
+                &begun,
+                CallbackKind::Error,
+                Content::Error(&message),
+                now,
+            )?;
         }
         self.keep(changes, &begun, caller).await?;
         Ok(Ending::Failed(message))
@@ -297,10 +325,21 @@ impl App {
         let message_id = self.inner.ids.random();
         run.set_api_message_id(message_id.to_string());
         let decision = match execution.approval_id {
-            Some(id) => self.inner.store.approval(id).map_err(storage)?.and_then(|a| a.decision.map(|d| (id, d))),
+            Some(id) => self
+                .inner
+                .store
+                .approval(id)
+                .map_err(storage)?
+                .and_then(|a| a.decision.map(|d| (id, d))),
             None => None,
         };
-        Ok(Begun { execution, run, plan, message_id, decision })
+        Ok(Begun {
+            execution,
+            run,
+            plan,
+            message_id,
+            decision,
+        })
     }
 
     /// Ends a synchronous run whose caller went with the last run of the program.
@@ -322,8 +361,9 @@ impl App {
             .and_then(|id| id.parse::<ApprovalId>().ok())
             .ok_or_else(|| Error::new(ErrorCode::Internal, "A stop came without an id."))?;
         let (title, body) = title_and_body(stop);
-        let mut if_approved = begun.plan.what_follows(&stop.node_id, true);
-        let mut if_rejected = begun.plan.what_follows(&stop.node_id, false);
+        let host = RunHost(&self.inner);
+        let mut if_approved = begun.run.what_follows(&begun.plan, &host, true);
+        let mut if_rejected = begun.run.what_follows(&begun.plan, &host, false);
         if let Some(receiver) = self.inner.receiver_of(execution, &begun.plan) {
             for path in [&mut if_approved, &mut if_rejected] {
                 path.push(format!("Callback SUCCESS to {receiver}"));
@@ -363,9 +403,13 @@ impl App {
         content: Content<'_>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let Some(callback) = self.inner.callback(begun, kind, content, now)? else { return Ok(()) };
+        let Some(callback) = self.inner.callback(begun, kind, content, now)? else {
+            return Ok(());
+        };
         changes.put_callback(&callback);
-        changes.journal(&JournalEvent::CallbackQueued { callback: Box::new(callback.clone()) });
+        changes.journal(&JournalEvent::CallbackQueued {
+            callback: Box::new(callback.clone()),
+        });
         self.inner.events.callback(&callback);
         Ok(())
     }
@@ -375,7 +419,13 @@ impl Inner {
     /// What earlier runs under this chat have said, oldest first (execution semantics §9).
     pub(crate) fn past_history(&self, flow: FlowId, chat_id: &str) -> Result<Vec<PastMessage>, Error> {
         let messages = self.store.messages(flow, chat_id).map_err(storage)?;
-        Ok(messages.into_iter().map(|m| PastMessage { role: m.role, content: m.content }).collect())
+        Ok(messages
+            .into_iter()
+            .map(|m| PastMessage {
+                role: m.role,
+                content: m.content,
+            })
+            .collect())
     }
 
     /// The flow state that the chat's newest run left (execution semantics §8, persistence).
@@ -387,14 +437,18 @@ impl Inner {
             ..Default::default()
         };
         let newest = self.store.executions(&query).map_err(storage)?.items.pop();
-        newest.as_ref().map(|execution| Ok(read_run(execution)?.state().clone())).transpose()
+        newest
+            .as_ref()
+            .map(|execution| Ok(read_run(execution)?.state().clone()))
+            .transpose()
     }
 
     /// Adds the two messages that a run leaves when it comes to rest.
     fn say(&self, begun: &mut Begun, now: Timestamp) {
-        for (role, content) in
-            [(Role::User, begun.run.user_message()), (Role::Assistant, begun.run.assistant_message())]
-        {
+        for (role, content) in [
+            (Role::User, begun.run.user_message()),
+            (Role::Assistant, begun.run.assistant_message()),
+        ] {
             let id = MessageId::from_uuid(self.ids.ordered(now));
             begun.execution.messages.push(Message { id, role, content });
         }
@@ -433,10 +487,17 @@ fn title_and_body(stop: &Stop) -> (String, String) {
     let description = display_text(&stop.description);
     let mut lines = description.lines().skip_while(|line| line.trim().is_empty());
     let first = lines.next().unwrap_or("Do you want to proceed?");
-    let title = display_line(first.trim_start_matches('#').trim().trim_matches('*'), TITLE_LIMIT);
+    let title = display_line(
+        first.trim_start_matches('#').trim().trim_matches('*'),
+        TITLE_LIMIT,
+    );
     let rest = lines.collect::<Vec<_>>().join("\n");
     // A title that had to be cut is repeated whole.
-    let whole = if title.ends_with('…') && !first.ends_with('…') { first } else { "" };
+    let whole = if title.ends_with('…') && !first.ends_with('…') {
+        first
+    } else {
+        ""
+    };
     let said = display_text(stop.text.strip_suffix(&stop.description).unwrap_or_default());
     let body = [said.trim(), whole, rest.trim()]
         .into_iter()

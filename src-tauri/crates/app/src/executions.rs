@@ -31,8 +31,12 @@ impl App {
         let state = match query.state.as_deref() {
             None | Some("") => None,
             Some(word) => Some(
-                serde_json::from_value::<ExecutionState>(word.into())
-                    .map_err(|_| Error::new(ErrorCode::Invalid, format!("{word:?} is not a state of executions.")))?,
+                serde_json::from_value::<ExecutionState>(word.into()).map_err(|_| {
+                    Error::new(
+                        ErrorCode::Invalid,
+                        format!("{word:?} is not a state of executions."),
+                    )
+                })?,
             ),
         };
         let flow = match query.flow.as_deref() {
@@ -64,14 +68,22 @@ impl App {
     pub fn execution(&self, id: &str) -> Result<ExecutionView, Error> {
         let unknown = || Error::new(ErrorCode::NotFound, format!("Execution {id} not found"));
         let id: ExecutionId = id.parse().map_err(|_| unknown())?;
-        view(&self.inner.store.execution(id).map_err(storage)?.ok_or_else(unknown)?)
+        view(
+            &self
+                .inner
+                .store
+                .execution(id)
+                .map_err(storage)?
+                .ok_or_else(unknown)?,
+        )
     }
 }
 
 fn view(execution: &Execution) -> Result<ExecutionView, Error> {
     let run = read_run(execution)?;
-    let execution_data = serde_json::to_string(run.records())
-        .map_err(|error| Error::new(ErrorCode::Internal, "An execution cannot be written as JSON.").caused_by(error))?;
+    let execution_data = serde_json::to_string(run.records()).map_err(|error| {
+        Error::new(ErrorCode::Internal, "An execution cannot be written as JSON.").caused_by(error)
+    })?;
     Ok(ExecutionView {
         id: execution.id.to_string(),
         execution_data,
@@ -89,7 +101,10 @@ pub(crate) fn read_run(execution: &Execution) -> Result<Run, Error> {
     serde_json::from_str(execution.run.get()).map_err(|error| {
         Error::new(
             ErrorCode::Internal,
-            format!("The state of execution {} cannot be read. It is kept as it is; please report this.", execution.id),
+            format!(
+                "The state of execution {} cannot be read. It is kept as it is; please report this.",
+                execution.id
+            ),
         )
         .caused_by(error)
     })

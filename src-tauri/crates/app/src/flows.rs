@@ -38,7 +38,10 @@ pub(crate) enum DocumentError {
 
 impl Flows {
     pub(crate) fn load(store: &Store) -> Result<Self, DocumentError> {
-        let flows = Self { live: RwLock::default(), plans: RwLock::default() };
+        let flows = Self {
+            live: RwLock::default(),
+            plans: RwLock::default(),
+        };
         for flow in store.flows()? {
             match flows.plan(store, &flow.document) {
                 Ok(plan) => flows.put(flow, plan),
@@ -50,30 +53,53 @@ impl Flows {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.live.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.live
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 
     pub(crate) fn get(&self, id: FlowId) -> Option<Arc<LiveFlow>> {
-        self.live.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.live
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
     }
 
     fn put(&self, flow: Flow, plan: Plan) {
         let live = Arc::new(LiveFlow { flow, plan });
-        self.live.write().unwrap_or_else(PoisonError::into_inner).insert(live.flow.id, live);
+        self.live
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(live.flow.id, live);
     }
 
     fn remove(&self, id: FlowId) {
-        self.live.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.live
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
     }
 
     /// The plan of a document, from memory or from the store.
     pub(crate) fn plan(&self, store: &Store, hash: &DocumentHash) -> Result<Plan, DocumentError> {
-        if let Some(plan) = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(hash) {
+        if let Some(plan) = self
+            .plans
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(hash)
+        {
             return Ok(plan.clone());
         }
-        let text = store.document(hash)?.ok_or_else(|| DocumentError::Missing(hash.clone()))?;
+        let text = store
+            .document(hash)?
+            .ok_or_else(|| DocumentError::Missing(hash.clone()))?;
         let plan = Plan::parse(&text)?;
-        self.plans.write().unwrap_or_else(PoisonError::into_inner).insert(hash.clone(), plan.clone());
+        self.plans
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(hash.clone(), plan.clone());
         Ok(plan)
     }
 }
@@ -223,7 +249,10 @@ impl App {
 
     fn stored_flow(&self, id: &str) -> Result<Flow, Error> {
         let unknown = || {
-            Error::new(ErrorCode::NotFound, format!("Chatflow {id} not found in the database!"))
+            Error::new(
+                ErrorCode::NotFound,
+                format!("Chatflow {id} not found in the database!"),
+            )
         };
         let id = FlowId::from_url(id).map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
         self.inner.store.flow(id).map_err(storage)?.ok_or_else(unknown)
@@ -234,7 +263,12 @@ impl App {
             .store
             .document(&flow.document)
             .map_err(storage)?
-            .ok_or_else(|| Error::new(ErrorCode::Internal, "The document of this flow is missing. Import it again."))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorCode::Internal,
+                    "The document of this flow is missing. Import it again.",
+                )
+            })
     }
 
     fn view_of(&self, flow: &Flow) -> Result<FlowView, Error> {
@@ -244,8 +278,12 @@ impl App {
             Some(address) => address.to_string(),
             None => self.listen_address().to_string(),
         };
-        let has_webhook_secret =
-            self.inner.store.setting(&webhook_secret_key(flow.id)).map_err(storage)?.is_some();
+        let has_webhook_secret = self
+            .inner
+            .store
+            .setting(&webhook_secret_key(flow.id))
+            .map_err(storage)?
+            .is_some();
         Ok(FlowView {
             id: flow.id.to_string(),
             name: flow.name.clone(),
@@ -297,17 +335,26 @@ impl Inner {
     /// A secret, sealed for the settings.
     pub(crate) fn seal(&self, key: &str, secret: &str) -> Result<serde_json::Value, Error> {
         self.vault.seal(key, secret).map(Into::into).map_err(|error| {
-            Error::new(ErrorCode::Internal, "The secret cannot be kept. Nothing was changed.").caused_by(error)
+            Error::new(
+                ErrorCode::Internal,
+                "The secret cannot be kept. Nothing was changed.",
+            )
+            .caused_by(error)
         })
     }
 
     /// A secret from the settings.
     pub(crate) fn sealed_setting(&self, key: &str) -> Result<Option<Secret>, Error> {
-        let Some(sealed) = self.store.setting(key).map_err(storage)? else { return Ok(None) };
+        let Some(sealed) = self.store.setting(key).map_err(storage)? else {
+            return Ok(None);
+        };
         let text = sealed.as_str().unwrap_or_default();
         self.vault.open_sealed(key, text).map(Some).map_err(|error| {
-            Error::new(ErrorCode::Internal, "A stored secret cannot be read. Set it again in the settings.")
-                .caused_by(error)
+            Error::new(
+                ErrorCode::Internal,
+                "A stored secret cannot be read. Set it again in the settings.",
+            )
+            .caused_by(error)
         })
     }
 }
@@ -334,9 +381,7 @@ fn chosen_name(given: Option<&str>, inside: Option<&str>) -> Option<String> {
 }
 
 fn read(text: &str) -> Result<(Imported, Plan), Error> {
-    let refused = |refusal: Refusal| {
-        Error::new(ErrorCode::FlowRefused, refusal.to_string())
-    };
+    let refused = |refusal: Refusal| Error::new(ErrorCode::FlowRefused, refusal.to_string());
     let imported = read_import(text).map_err(refused)?;
     let plan = Plan::parse(&imported.flow_data).map_err(refused)?;
     Ok((imported, plan))

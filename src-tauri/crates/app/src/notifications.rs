@@ -52,12 +52,20 @@ pub(crate) fn listen(app: &App, mut answers: mpsc::Receiver<BrokerEvent>) {
                 BrokerEvent::Answered { id, outcome } => {
                     app.answered(id, outcome).await;
                 }
-                BrokerEvent::OpenRequested { approval, activation_token } => {
-                    let _ = app.inner.open_requests.send(OpenRequest { approval, activation_token });
+                BrokerEvent::OpenRequested {
+                    approval,
+                    activation_token,
+                } => {
+                    let _ = app.inner.open_requests.send(OpenRequest {
+                        approval,
+                        activation_token,
+                    });
                 }
                 BrokerEvent::StatusChanged(_) => app.inner.events.tell(EventView::Status),
                 BrokerEvent::TestAnswered { approve } => {
-                    app.inner.events.tell(EventView::NotificationTest { approved: approve });
+                    app.inner
+                        .events
+                        .tell(EventView::NotificationTest { approved: approve });
                 }
             }
         }
@@ -73,14 +81,17 @@ pub(crate) fn present(app: &App, approval: &Approval) {
 }
 
 pub(crate) fn show_pending(app: &App, pending: &[Approval]) {
-    app.inner.notifications.set_pending(pending.iter().map(prompt).collect());
+    app.inner
+        .notifications
+        .set_pending(pending.iter().map(prompt).collect());
 }
 
 fn prompt(approval: &Approval) -> Prompt {
     Prompt {
         id: approval.id,
         title: approval.question.title.clone(),
-        body: approval.question.body.clone(),
+        // Notifications show no Markdown.
+        body: countersign_flow::plain_text(&approval.question.body).into_owned(),
         flow_name: approval.flow_name.clone(),
         buttons: true,
         importance: countersign_notify::Importance::Normal,
@@ -103,20 +114,31 @@ impl Inner {
 impl App {
     /// A button was pressed. The press is a wish; if it does not become a decision, the person is told why.
     async fn answered(&self, id: ApprovalId, outcome: Outcome) {
-        let request = DecisionRequest { outcome, feedback: None, content_hash: None };
+        let request = DecisionRequest {
+            outcome,
+            feedback: None,
+            content_hash: None,
+        };
         let person = self.inner.config.person.clone();
-        let Err(error) = self.decide(&id.to_string(), request, Surface::Notification, person).await else {
+        let Err(error) = self
+            .decide(&id.to_string(), request, Surface::Notification, person)
+            .await
+        else {
             return;
         };
         tracing::info!(approval = %id, %error, "an answer from a notification did not count");
         match self.inner.store.approval(id) {
             Ok(Some(approval)) if approval.state == ApprovalState::Pending => {
-                self.inner.notifications.tell("Your answer was not kept", &error.to_string());
+                self.inner
+                    .notifications
+                    .tell("Your answer was not kept", &error.to_string());
                 present(self, &approval);
             }
             _ => {
                 self.inner.notifications.withdraw(id);
-                self.inner.notifications.tell("Your answer did not count", &error.to_string());
+                self.inner
+                    .notifications
+                    .tell("Your answer did not count", &error.to_string());
             }
         }
     }
@@ -139,8 +161,13 @@ impl App {
         }
         let status = self.inner.notifications.status();
         if !status.available {
-            let why = status.note.unwrap_or_else(|| "No notification server answers.".to_owned());
-            return Err(Error::new(ErrorCode::Invalid, format!("{why} Approvals still appear in the inbox.")));
+            let why = status
+                .note
+                .unwrap_or_else(|| "No notification server answers.".to_owned());
+            return Err(Error::new(
+                ErrorCode::Invalid,
+                format!("{why} Approvals still appear in the inbox."),
+            ));
         }
         self.inner.notifications.test_prompt();
         Ok(())
@@ -148,7 +175,11 @@ impl App {
 
     pub(crate) fn apply_notification_settings(&self) {
         let settings = self.inner.settings();
-        self.inner.notifications.set_enabled(!settings.notifications_disabled);
-        self.inner.notifications.set_details_hidden(settings.notification_details_hidden);
+        self.inner
+            .notifications
+            .set_enabled(!settings.notifications_disabled);
+        self.inner
+            .notifications
+            .set_details_hidden(settings.notification_details_hidden);
     }
 }

@@ -3,9 +3,7 @@
 use std::sync::Weak;
 
 use countersign_delivery::{BoxFuture, Outbox, OutboxError, Started, attempt};
-use countersign_domain::{
-    AttemptTrigger, Callback, CallbackId, CallbackState, JournalEvent, Timestamp,
-};
+use countersign_domain::{AttemptTrigger, Callback, CallbackId, CallbackState, JournalEvent, Timestamp};
 use countersign_store::Changes;
 
 use crate::app::Inner;
@@ -26,14 +24,18 @@ fn failed(error: impl std::error::Error + Send + Sync + 'static) -> OutboxError 
 impl Outbox for CallbackOutbox {
     fn waiting(&self) -> BoxFuture<'_, Result<Vec<Callback>, OutboxError>> {
         Box::pin(async move {
-            let Some(inner) = self.0.upgrade() else { return Ok(Vec::new()) };
+            let Some(inner) = self.0.upgrade() else {
+                return Ok(Vec::new());
+            };
             inner.store.outbox().map_err(failed)
         })
     }
 
     fn callback(&self, id: CallbackId) -> BoxFuture<'_, Result<Option<Callback>, OutboxError>> {
         Box::pin(async move {
-            let Some(inner) = self.0.upgrade() else { return Ok(None) };
+            let Some(inner) = self.0.upgrade() else {
+                return Ok(None);
+            };
             inner.store.callback(id).map_err(failed)
         })
     }
@@ -45,8 +47,12 @@ impl Outbox for CallbackOutbox {
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Option<Started>, OutboxError>> {
         Box::pin(async move {
-            let Some(inner) = self.0.upgrade() else { return Ok(None) };
-            let Some(mut callback) = inner.store.callback(id).map_err(failed)? else { return Ok(None) };
+            let Some(inner) = self.0.upgrade() else {
+                return Ok(None);
+            };
+            let Some(mut callback) = inner.store.callback(id).map_err(failed)? else {
+                return Ok(None);
+            };
             if !attempt::begin(&mut callback, trigger, now) {
                 return Ok(None);
             }
@@ -61,11 +67,16 @@ impl Outbox for CallbackOutbox {
 
     fn attempt_ended(&self, callback: Callback) -> BoxFuture<'_, Result<(), OutboxError>> {
         Box::pin(async move {
-            let Some(inner) = self.0.upgrade() else { return Ok(()) };
+            let Some(inner) = self.0.upgrade() else {
+                return Ok(());
+            };
             let mut changes = Changes::new();
             changes.put_callback(&callback);
             // The body is in the line that queued the callback.
-            let settled = Box::new(Callback { body: String::new(), ..callback.clone() });
+            let settled = Box::new(Callback {
+                body: String::new(),
+                ..callback.clone()
+            });
             match callback.state {
                 CallbackState::Waiting => {}
                 CallbackState::Delivered => {

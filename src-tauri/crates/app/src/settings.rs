@@ -59,7 +59,12 @@ impl Settings {
 impl Inner {
     /// The times between attempts of a callback.
     pub(crate) fn retry_plan(&self) -> RetryPlan {
-        match &self.settings.read().unwrap_or_else(PoisonError::into_inner).retry_plan_seconds {
+        match &self
+            .settings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retry_plan_seconds
+        {
             Some(seconds) => retry_plan(seconds),
             None => self.config.retry_plan.clone(),
         }
@@ -86,7 +91,12 @@ impl App {
             listen: listen.to_string(),
             address: self.inner.bound_address().map(|address| address.to_string()),
             callback_url: settings.callback_url,
-            has_callback_secret: self.inner.store.setting(CALLBACK_SECRET).map_err(storage)?.is_some(),
+            has_callback_secret: self
+                .inner
+                .store
+                .setting(CALLBACK_SECRET)
+                .map_err(storage)?
+                .is_some(),
             accept_caller_callback_url: settings.accept_caller_callback_url,
             caller_callback_origins: settings.caller_callback_origins,
             retry_plan_seconds: self
@@ -132,7 +142,10 @@ impl App {
         }
         if let Some(seconds) = change.retry_plan_seconds {
             if seconds.is_empty() || seconds.len() > PLAN_LIMIT {
-                return Err(invalid("retryPlanSeconds", &format!("give 1 to {PLAN_LIMIT} numbers of seconds")));
+                return Err(invalid(
+                    "retryPlanSeconds",
+                    &format!("give 1 to {PLAN_LIMIT} numbers of seconds"),
+                ));
             }
             settings.retry_plan_seconds = Some(seconds);
         }
@@ -150,14 +163,21 @@ impl App {
             None => {}
             Some("") => changes.delete_setting(CALLBACK_SECRET),
             Some(secret) if secret.len() > SECRET_LIMIT => {
-                return Err(invalid("callbackSecret", &format!("use at most {SECRET_LIMIT} characters")));
+                return Err(invalid(
+                    "callbackSecret",
+                    &format!("use at most {SECRET_LIMIT} characters"),
+                ));
             }
             Some(secret) => {
                 changes.put_setting(CALLBACK_SECRET, &self.inner.seal(CALLBACK_SECRET, secret)?);
             }
         }
         self.inner.store.commit(changes).await.map_err(storage)?;
-        *self.inner.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        *self
+            .inner
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = settings;
         self.apply_notification_settings();
         self.wake_dispatcher();
         self.inner.events.tell(EventView::Settings);
@@ -169,7 +189,10 @@ impl App {
             return Ok(String::new());
         }
         if !is_http(url) {
-            return Err(invalid("callbackUrl", "it must be a valid http or https URL, or empty for no callbacks"));
+            return Err(invalid(
+                "callbackUrl",
+                "it must be a valid http or https URL, or empty for no callbacks",
+            ));
         }
         self.inner
             .client
@@ -182,7 +205,11 @@ impl App {
 
 fn listen_address(text: &str) -> Result<SocketAddr, Error> {
     let text = text.trim();
-    let full = if text.parse::<u16>().is_ok() { format!("127.0.0.1:{text}") } else { text.to_owned() };
+    let full = if text.parse::<u16>().is_ok() {
+        format!("127.0.0.1:{text}")
+    } else {
+        text.to_owned()
+    };
     match loopback_address(&full, "listen") {
         Ok(address) if address.port() != 0 => Ok(address),
         _ => Err(invalid(
@@ -209,5 +236,8 @@ fn origin(text: &str) -> Result<String, Error> {
 }
 
 fn invalid(field: &str, what: &str) -> Error {
-    Error::new(ErrorCode::Invalid, format!("{field}: {what}. Nothing was changed."))
+    Error::new(
+        ErrorCode::Invalid,
+        format!("{field}: {what}. Nothing was changed."),
+    )
 }

@@ -50,7 +50,10 @@ pub struct WebhookRequest {
 
 impl WebhookRequest {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     fn field(&self, name: &str) -> Option<&Value> {
@@ -107,7 +110,11 @@ impl App {
             check_parameters(validation, &request)?;
         }
         let caller_url = self.inner.caller_callback_url(&request)?;
-        let mode = if caller_url.is_some() { ResponseMode::Async } else { response_mode(&live.plan) };
+        let mode = if caller_url.is_some() {
+            ResponseMode::Async
+        } else {
+            response_mode(&live.plan)
+        };
         if mode == ResponseMode::Async && caller_url.is_none() {
             check_callback_url(start)?;
         }
@@ -144,15 +151,20 @@ impl App {
         // A flow that was deleted still has the document of the approvals that wait.
         let plan = match (&live, &chat_id) {
             (Some(live), _) => live.plan.clone(),
-            (None, Some(chat_id)) => {
-                self.plan_of_waiting(id, chat_id)?.ok_or_else(|| unknown_flow(&request))?
-            }
+            (None, Some(chat_id)) => self
+                .plan_of_waiting(id, chat_id)?
+                .ok_or_else(|| unknown_flow(&request))?,
             (None, None) => return Err(unknown_flow(&request)),
         };
         must_be_webhook(plan.start(), &request)?;
         self.verify(plan.start(), id, &request)?;
         let nothing_there = |chat: &str| {
-            Error::new(ErrorCode::NotFound, format!("No approval waits under chatId {chat} in this flow. Send the chatId that the stopped call returned."))
+            Error::new(
+                ErrorCode::NotFound,
+                format!(
+                    "No approval waits under chatId {chat} in this flow. Send the chatId that the stopped call returned."
+                ),
+            )
         };
         let Some(chat_id) = chat_id else {
             return Err(Error::new(
@@ -160,9 +172,14 @@ impl App {
                 "humanInput needs the chatId that the stopped call returned; without it nothing waits.",
             ));
         };
-        let approval = self.waiting_under(id, &chat_id, answer.start_node_id.as_deref())?
+        let approval = self
+            .waiting_under(id, &chat_id, answer.start_node_id.as_deref())?
             .ok_or_else(|| nothing_there(&chat_id))?;
-        let feedback = answer.feedback.as_ref().map(as_text).filter(|text| !text.is_empty());
+        let feedback = answer
+            .feedback
+            .as_ref()
+            .map(as_text)
+            .filter(|text| !text.is_empty());
         let decided = self
             .answer(Answer {
                 id: approval.id,
@@ -188,7 +205,12 @@ impl App {
         let Some(approval) = self.inner.store.latest_of_chat(id, chat_id).map_err(storage)? else {
             return Ok(None);
         };
-        let Some(execution) = self.inner.store.execution(approval.execution_id).map_err(storage)? else {
+        let Some(execution) = self
+            .inner
+            .store
+            .execution(approval.execution_id)
+            .map_err(storage)?
+        else {
             return Ok(None);
         };
         self.inner.plan(&execution.document).map(Some)
@@ -196,21 +218,37 @@ impl App {
 
     /// The approval that an answer under this chat is for: the newest that waits, at the named step if one
     /// is named. None if the chat is unknown.
-    fn waiting_under(&self, id: FlowId, chat_id: &str, node: Option<&str>) -> Result<Option<Approval>, Error> {
+    fn waiting_under(
+        &self,
+        id: FlowId,
+        chat_id: &str,
+        node: Option<&str>,
+    ) -> Result<Option<Approval>, Error> {
         let waiting = self.inner.store.pending_of_chat(id, chat_id).map_err(storage)?;
-        if let Some(found) = waiting.iter().find(|approval| node.is_none_or(|node| approval.node_id == node)) {
+        if let Some(found) = waiting
+            .iter()
+            .find(|approval| node.is_none_or(|node| approval.node_id == node))
+        {
             return Ok(Some(found.clone()));
         }
         if let (Some(other), Some(node)) = (waiting.first(), node) {
             return Err(Error::new(
                 ErrorCode::NotWaiting,
-                format!("Step {node} does not wait for an answer; step {} does. Nothing was changed.", other.node_id),
+                format!(
+                    "Step {node} does not wait for an answer; step {} does. Nothing was changed.",
+                    other.node_id
+                ),
             ));
         }
         if let Some(last) = self.inner.store.latest_of_chat(id, chat_id).map_err(storage)? {
             return Err(countersign_domain::AlreadyDecided(Box::new(last)).into());
         }
-        if self.inner.store.execution_exists_for_chat(id, chat_id).map_err(storage)? {
+        if self
+            .inner
+            .store
+            .execution_exists_for_chat(id, chat_id)
+            .map_err(storage)?
+        {
             return Err(Error::new(
                 ErrorCode::NotWaiting,
                 format!("The run under chatId {chat_id} does not wait for an answer. Nothing was changed."),
@@ -221,13 +259,21 @@ impl App {
 
     /// Checks the sender's signature where the flow asks for one; says whether there was one.
     fn verify(&self, start: &StartSettings, id: FlowId, request: &WebhookRequest) -> Result<bool, Error> {
-        let Some(signature) = &start.signature else { return Ok(false) };
+        let Some(signature) = &start.signature else {
+            return Ok(false);
+        };
         let Some(secret) = self.inner.webhook_secret(id)? else {
-            return Err(Error::new(ErrorCode::Internal, "Webhook signature verification is enabled but no secret has been generated. Open the Start node and click Generate Secret."));
+            return Err(Error::new(
+                ErrorCode::Internal,
+                "Webhook signature verification is enabled but no secret has been generated. Open the Start node and click Generate Secret.",
+            ));
         };
         let header = signature.header.as_str();
         let Some(value) = request.header(header).filter(|value| !value.is_empty()) else {
-            return Err(Error::new(ErrorCode::Unauthorized, format!("Missing signature header: {header}")));
+            return Err(Error::new(
+                ErrorCode::Unauthorized,
+                format!("Missing signature header: {header}"),
+            ));
         };
         let kind = match signature.kind {
             SignatureKind::HmacSha256 => InboundKind::HmacSha256,
@@ -247,7 +293,10 @@ fn reply(ending: Ending) -> Result<WebhookReply, Error> {
 }
 
 fn unknown_flow(request: &WebhookRequest) -> Error {
-    Error::new(ErrorCode::NotFound, format!("Chatflow {} not found in the database!", request.flow_id))
+    Error::new(
+        ErrorCode::NotFound,
+        format!("Chatflow {} not found in the database!", request.flow_id),
+    )
 }
 
 fn flow_id(request: &WebhookRequest) -> Result<FlowId, Error> {
@@ -263,14 +312,20 @@ fn flow_id(request: &WebhookRequest) -> Result<FlowId, Error> {
 /// Reads `humanInput`. Null counts as absent (webhook spec §10; deviation (b): anything that is not an
 /// object with a known `type` is refused before anything is looked up).
 fn human_input(request: &WebhookRequest) -> Result<Option<HumanInput>, Error> {
-    let Some(value) = request.field("humanInput") else { return Ok(None) };
+    let Some(value) = request.field("humanInput") else {
+        return Ok(None);
+    };
     let refused = |what: &str| {
         Error::new(
             ErrorCode::Invalid,
-            format!("humanInput {what}. Send an object such as {{\"type\":\"proceed\"}} or {{\"type\":\"reject\"}}. Nothing was changed."),
+            format!(
+                "humanInput {what}. Send an object such as {{\"type\":\"proceed\"}} or {{\"type\":\"reject\"}}. Nothing was changed."
+            ),
         )
     };
-    let Some(object) = value.as_object() else { return Err(refused("is not an object")) };
+    let Some(object) = value.as_object() else {
+        return Err(refused("is not an object"));
+    };
     let outcome = match object.get("type") {
         Some(Value::String(word)) if word == Outcome::Approve.human_input_type() => Outcome::Approve,
         Some(Value::String(word)) if word == Outcome::Reject.human_input_type() => Outcome::Reject,
@@ -284,7 +339,11 @@ fn human_input(request: &WebhookRequest) -> Result<Option<HumanInput>, Error> {
         Some(_) => return Err(refused("has a startNodeId that is not a text")),
     };
     let feedback = object.get("feedback").filter(|value| !value.is_null()).cloned();
-    Ok(Some(HumanInput { outcome, start_node_id, feedback }))
+    Ok(Some(HumanInput {
+        outcome,
+        start_node_id,
+        feedback,
+    }))
 }
 
 fn must_be_webhook(start: &StartSettings, request: &WebhookRequest) -> Result<(), Error> {
@@ -293,7 +352,10 @@ fn must_be_webhook(start: &StartSettings, request: &WebhookRequest) -> Result<()
     }
     Err(Error::new(
         ErrorCode::NotFound,
-        format!("Chatflow {} is not configured as a webhook trigger", request.flow_id),
+        format!(
+            "Chatflow {} is not configured as a webhook trigger",
+            request.flow_id
+        ),
     ))
 }
 
@@ -319,7 +381,10 @@ fn check_method_and_type(start: &StartSettings, request: &WebhookRequest) -> Res
         if !sent.is_some_and(|sent| fits(sent, expected)) {
             return Err(Error::new(
                 ErrorCode::UnsupportedMediaType,
-                format!("Content-Type {} not allowed. Expected {expected}", sent.unwrap_or("undefined")),
+                format!(
+                    "Content-Type {} not allowed. Expected {expected}",
+                    sent.unwrap_or("undefined")
+                ),
             ));
         }
     }
@@ -339,7 +404,10 @@ fn fits(sent: &str, expected: &str) -> bool {
 
 fn check_parameters(validation: &Validation, request: &WebhookRequest) -> Result<(), Error> {
     let bad = |text: &str, names: &[&str]| {
-        Err(Error::new(ErrorCode::Invalid, format!("{text}: {}", names.join(", "))))
+        Err(Error::new(
+            ErrorCode::Invalid,
+            format!("{text}: {}", names.join(", ")),
+        ))
     };
     let missing: Vec<&str> = validation
         .headers
@@ -392,7 +460,10 @@ fn check_callback_url(start: &StartSettings) -> Result<(), Error> {
 }
 
 pub(crate) fn invalid_callback_url() -> Error {
-    Error::new(ErrorCode::Invalid, "Invalid callbackUrl: must be a valid http or https URL")
+    Error::new(
+        ErrorCode::Invalid,
+        "Invalid callbackUrl: must be a valid http or https URL",
+    )
 }
 
 pub(crate) fn is_http(url: &str) -> bool {
@@ -402,7 +473,10 @@ pub(crate) fn is_http(url: &str) -> bool {
 /// What a flow sees of a call: `{"body"?, "headers", "query"}`, secrets removed. The configured signature
 /// header is one of them (deviation (g)).
 fn webhook_value(start: &StartSettings, request: WebhookRequest) -> Value {
-    let signature_header = start.signature.as_ref().map(|signature| signature.header.as_str());
+    let signature_header = start
+        .signature
+        .as_ref()
+        .map(|signature| signature.header.as_str());
     let mut headers = Map::with_capacity(request.headers.len());
     for (name, value) in request.headers {
         let secret = SECRET_HEADERS.contains(&name.as_str()) || signature_header == Some(name.as_str());
@@ -438,21 +512,31 @@ pub(crate) fn as_text(value: &Value) -> String {
 impl crate::app::Inner {
     /// The URL of the header `x-callback-url`, if the operator allows callers to name one.
     fn caller_callback_url(&self, request: &WebhookRequest) -> Result<Option<String>, Error> {
-        let Some(url) = request.header(CALLER_CALLBACK_HEADER).filter(|url| !url.is_empty()) else {
+        let Some(url) = request
+            .header(CALLER_CALLBACK_HEADER)
+            .filter(|url| !url.is_empty())
+        else {
             return Ok(None);
         };
-        let settings = self.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let settings = self
+            .settings
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if !settings.accept_caller_callback_url {
             return Ok(None);
         }
         if !is_http(url) {
             return Err(invalid_callback_url());
         }
-        let origin = url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+        let origin = url::Url::parse(url)
+            .map(|url| url.origin().ascii_serialization())
+            .unwrap_or_default();
         if !settings.caller_callback_origins.contains(&origin) {
             return Err(Error::new(
                 ErrorCode::Invalid,
-                format!("Invalid callbackUrl: {origin} is not among the origins that the operator of this Countersign allows for x-callback-url"),
+                format!(
+                    "Invalid callbackUrl: {origin} is not among the origins that the operator of this Countersign allows for x-callback-url"
+                ),
             ));
         }
         self.client

@@ -83,7 +83,6 @@ async fn host(config: Config, arguments: &Serve, output: &Output) -> Result<Exit
         .map_err(|error| Failure::failed(format!("The address cannot be read: {error}.")))?;
     let stop = signals().map_err(|error| Failure::failed(format!("Signals cannot be received: {error}.")))?;
     app.set_address(Some(address), None);
-    tracing::info!(%address, "listening");
 
     let ready = json!({ "address": address.to_string(), "tokenFile": app.token_file() });
     let with_pages = dist.is_some();

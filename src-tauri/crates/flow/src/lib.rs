@@ -18,6 +18,7 @@ mod template;
 
 pub use document::{Imported, read_import};
 pub use host::Host;
+pub use nodes::plain_text;
 pub use plan::{Plan, StepInfo};
 pub use record::{Record, RecordStatus};
 pub use refusal::{Problem, ProblemKind, Refusal};

@@ -112,11 +112,14 @@ impl Plan {
             .collect()
     }
 
-    /// What comes after a gate is answered, one line a step, up to the next gates. Empty if there is no such gate.
-    pub fn what_follows(&self, node_id: &str, approve: bool) -> Vec<String> {
-        let Some(gate) = self.0.nodes.iter().position(|node| node.facts.id == node_id) else {
-            return Vec::new();
-        };
+    /// What comes after a gate is answered, one line a step, up to the next gates; `in_words` says what a node
+    /// does.
+    pub(crate) fn after_gate(
+        &self,
+        gate: usize,
+        approve: bool,
+        in_words: impl Fn(&Node) -> String,
+    ) -> Vec<String> {
         let taken = usize::from(!approve);
         let mut seen = vec![false; self.0.nodes.len()];
         let mut queue: std::collections::VecDeque<usize> = self.0.graph.outgoing[gate]
@@ -135,7 +138,7 @@ impl Plan {
                 break;
             }
             let node = &self.0.nodes[index];
-            lines.push(display_line(&node.kind.in_words(&node.facts.label), LINE));
+            lines.push(display_line(&in_words(node), LINE));
             if !node.kind.waits() {
                 queue.extend(
                     self.0.graph.outgoing[index]

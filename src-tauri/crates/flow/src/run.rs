@@ -368,6 +368,22 @@ impl Run {
         self.stop.as_deref()
     }
 
+    /// What comes after the question that waits is answered, one line a step, up to the next questions, with
+    /// everything filled in that is known by now. Empty if nothing waits.
+    pub fn what_follows<H: Host + ?Sized>(&self, plan: &Plan, host: &H, approve: bool) -> Vec<String> {
+        let Phase::Stopped { node, .. } = &self.phase else {
+            return Vec::new();
+        };
+        let scope = RunScope {
+            run: self,
+            plan,
+            host,
+        };
+        plan.after_gate(*node, approve, |node| {
+            node.kind.in_words(&node.facts.label, &scope)
+        })
+    }
+
     /// What ran, in Flowise's form: `agentFlowExecutedData`.
     pub fn records(&self) -> &[Record] {
         &self.records
@@ -617,7 +633,8 @@ impl<H: Host + ?Sized> RunScope<'_, H> {
             .records
             .iter()
             .rev()
-            .find(|record| record.facts.id == node_id)
+            // A question that waits has no value yet: what it will be is what is asked.
+            .find(|record| record.facts.id == node_id && record.status != RecordStatus::Stopped)
     }
 }
 

@@ -47,7 +47,20 @@ describe("the line for a terminal", () => {
       ],
     });
     const sent = argumentsOf(curlOf({ ...flow, flowData }));
-    expect(JSON.parse(sent[3]!)).toEqual({ "it's": "test it's", n: 1, ok: true, list: [], o: {} });
+    expect(JSON.parse(sent[3]!)).toEqual({ "it's": "test it's", n: 1000, ok: true, list: [], o: {} });
+    expect(sent[4]).toBe(`${flow.webhookUrl}?region=test+region`);
+  });
+
+  it("fills in what the flow's texts speak of", () => {
+    const flowData = JSON.stringify({
+      nodes: [
+        { data: { name: "startAgentflow", inputs: { webhookBodyParams: [{ name: "amount", type: "number" }] } } },
+        { data: { inputs: { text: "<p>Pay {{ $webhook.body.amount }} to {{$webhook.body.customer.name}} ({{ $webhook.body.customer.id }})?</p>" } } },
+        { data: { inputs: { text: "{{ $webhook.query.region }} {{ $webhook.body.__proto__.x }} {{ $webhook.body.amount.cents }}" } } },
+      ],
+    });
+    const sent = argumentsOf(curlOf({ ...flow, flowData }));
+    expect(JSON.parse(sent[3]!)).toEqual({ amount: 1000, customer: { name: "test name", id: "test id" } });
     expect(sent[4]).toBe(`${flow.webhookUrl}?region=test+region`);
   });
 

@@ -44,10 +44,32 @@ export function startOf(flowData: string): Start {
   };
 }
 
+/** The fields of a call that the flow's texts speak of: `{{ $webhook.body.customer.name }}` gives `customer.name`. */
+export function mentioned(flowData: string, part: "body" | "query"): string[] {
+  const pattern = new RegExp(`\\$webhook\\.${part}\\.([\\w-]+(?:\\.[\\w-]+)*)`, "g");
+  return [...new Set([...flowData.matchAll(pattern)].map(([, path = ""]) => path))];
+}
+
+const unsafe = new Set(["__proto__", "constructor", "prototype"]);
+
+/** Puts a value under a path of names, unless something is there already. */
+function put(target: Record<string, unknown>, path: string[], value: unknown): void {
+  const [name = "", ...rest] = path;
+  if (unsafe.has(name)) return;
+  if (rest.length === 0) {
+    target[name] ??= value;
+    return;
+  }
+  target[name] ??= {};
+  const inner = target[name];
+  if (isRecord(inner)) put(inner, rest, value);
+}
+
 function example({ name, type }: Param): unknown {
   switch (type) {
     case "number":
-      return 1;
+      // Enough to be above the limits that flows ask about.
+      return 1000;
     case "boolean":
       return true;
     case "object":
@@ -66,19 +88,22 @@ export function quoted(text: string): string {
 export function curlOf(flow: Pick<FlowView, "webhookUrl" | "method" | "signature" | "flowData">): string {
   const start = startOf(flow.flowData);
   const method = flow.method ?? start.method ?? "POST";
-  const query = start.query.filter(({ required }) => required);
-  const url =
-    query.length === 0
-      ? flow.webhookUrl
-      : `${flow.webhookUrl}?${new URLSearchParams(query.map((one) => [one.name, String(example(one))])).toString()}`;
+  const query: Record<string, unknown> = {};
+  for (const one of start.query) if (one.required) query[one.name] = example(one);
+  for (const path of mentioned(flow.flowData, "query")) put(query, [path], `test ${path}`);
+  const search = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)])).toString();
+  const url = search === "" ? flow.webhookUrl : `${flow.webhookUrl}?${search}`;
 
-  const fields = start.body.map((one) => [one.name, example(one)] as const);
+  const wanted: Record<string, unknown> = {};
+  for (const one of start.body) wanted[one.name] = example(one);
+  for (const path of mentioned(flow.flowData, "body")) put(wanted, path.split("."), `test ${path.split(".").at(-1) ?? ""}`);
+  const fields = Object.entries(wanted);
   const body =
     method === "GET"
       ? null
       : start.form
         ? new URLSearchParams(fields.map(([name, value]) => [name, String(value)])).toString() || "message=test"
-        : JSON.stringify(fields.length === 0 ? { message: "test" } : Object.fromEntries(fields));
+        : JSON.stringify(fields.length === 0 ? { message: "test" } : wanted);
   const type = start.form ? "application/x-www-form-urlencoded" : "application/json";
 
   const before: string[] = [];

@@ -42,7 +42,7 @@ function rowOf(item: ApprovalView, gone: boolean, leaving: boolean): Row {
 }
 
 export function InboxPage() {
-  const { id } = useRoute();
+  const { page, id } = useRoute();
   const sideBySide = useSideBySide();
   const approvals = useApprovals("pending");
   const status = useStatus();
@@ -65,7 +65,9 @@ export function InboxPage() {
   const total = Math.max(status.data?.pending ?? 0, all.length);
 
   useWholeList(approvals, words.length > 0);
-  useAutoChoice({ rows: waiting, id, enabled: sideBySide && words.length === 0, guard });
+  // While another page is being loaded this one is still there, and must not call the person back.
+  const here = page === "inbox";
+  useAutoChoice({ rows: waiting, id, enabled: here && sideBySide && words.length === 0, guard });
 
   const rows: Row[] = useMemo(
     () => steady.rows.map(({ item, gone }) => rowOf(item, gone, item.id === leaving)),

@@ -49,7 +49,10 @@ fn the_bindings_of_the_user_interface_are_those_of_the_wire_types() {
     export(fresh.path());
     let fresh = files(fresh.path());
     if std::env::var_os("COUNTERSIGN_WRITE_BINDINGS").is_some() {
-        for stale in files(&committed()).keys().filter(|name| !fresh.contains_key(*name)) {
+        for stale in files(&committed())
+            .keys()
+            .filter(|name| !fresh.contains_key(*name))
+        {
             std::fs::remove_file(committed().join(stale)).unwrap();
         }
         for (name, text) in &fresh {

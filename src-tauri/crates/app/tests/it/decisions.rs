@@ -8,7 +8,11 @@ use serde_json::json;
 use crate::support::{call, import_gate, pending, start, until};
 
 fn approve() -> DecisionRequest {
-    DecisionRequest { outcome: Outcome::Approve, feedback: None, content_hash: None }
+    DecisionRequest {
+        outcome: Outcome::Approve,
+        feedback: None,
+        content_hash: None,
+    }
 }
 
 #[tokio::test]
@@ -19,12 +23,21 @@ async fn an_answer_to_another_text_decides_nothing() {
     call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
     let approval = pending(&app).remove(0);
 
-    let other = DecisionRequest { content_hash: Some("0".repeat(64)), ..approve() };
-    let error = app.decide(&approval.id, other, Surface::Api, None).await.unwrap_err();
+    let other = DecisionRequest {
+        content_hash: Some("0".repeat(64)),
+        ..approve()
+    };
+    let error = app
+        .decide(&approval.id, other, Surface::Api, None)
+        .await
+        .unwrap_err();
     assert_eq!(error.code, ErrorCode::ContentChanged);
     assert_eq!(pending(&app).len(), 1, "the question still waits");
 
-    let same = DecisionRequest { content_hash: Some(approval.content_hash), ..approve() };
+    let same = DecisionRequest {
+        content_hash: Some(approval.content_hash),
+        ..approve()
+    };
     app.decide(&approval.id, same, Surface::Api, None).await.unwrap();
     assert!(pending(&app).is_empty());
 }
@@ -37,12 +50,23 @@ async fn the_second_answer_is_told_who_was_first_when_and_where() {
     call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
     let approval = pending(&app).remove(0);
 
-    app.decide(&approval.id, approve(), Surface::Inbox, Some("mika".to_owned())).await.unwrap();
-    let reject = DecisionRequest { outcome: Outcome::Reject, ..approve() };
-    let error = app.decide(&approval.id, reject, Surface::Cli, Some("noa".to_owned())).await.unwrap_err();
+    app.decide(&approval.id, approve(), Surface::Inbox, Some("mika".to_owned()))
+        .await
+        .unwrap();
+    let reject = DecisionRequest {
+        outcome: Outcome::Reject,
+        ..approve()
+    };
+    let error = app
+        .decide(&approval.id, reject, Surface::Cli, Some("noa".to_owned()))
+        .await
+        .unwrap_err();
     assert_eq!((error.code, error.status), (ErrorCode::AlreadyDecided, 409));
     let text = error.to_string();
-    assert!(text.starts_with("Approval already approved by mika at "), "{text}");
+    assert!(
+        text.starts_with("Approval already approved by mika at "),
+        "{text}"
+    );
     assert!(text.ends_with("from the inbox"), "{text}");
 }
 
@@ -76,7 +100,9 @@ async fn the_result_of_a_synchronous_run_that_was_answered_elsewhere_leaves_as_a
     let flow = import_gate(&app, &FlowOptions::sync()).await;
     call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
     let approval = pending(&app).remove(0);
-    app.decide(&approval.id, approve(), Surface::Inbox, Some("mika".to_owned())).await.unwrap();
+    app.decide(&approval.id, approve(), Surface::Inbox, Some("mika".to_owned()))
+        .await
+        .unwrap();
 
     let received = receiver.wait_for(1, std::time::Duration::from_secs(10)).await;
     let body = received[0].json();
@@ -86,7 +112,11 @@ async fn the_result_of_a_synchronous_run_that_was_answered_elsewhere_leaves_as_a
     assert_eq!(body["countersign"]["contentHash"], approval.content_hash);
     until("the delivery", || {
         let callbacks = app.callbacks(&Default::default()).unwrap().callbacks;
-        callbacks.len() == 1 && callbacks[0].attempts.iter().all(|attempt| attempt.ended_at.is_some())
+        callbacks.len() == 1
+            && callbacks[0]
+                .attempts
+                .iter()
+                .all(|attempt| attempt.ended_at.is_some())
     })
     .await;
 }

@@ -35,8 +35,11 @@ async fn leave_decided_run_behind(dir: &std::path::Path, mode: ResponseMode) -> 
     let document = store.document(&execution.document).unwrap().unwrap();
     let plan = countersign_flow::Plan::parse(&document).unwrap();
     let mut run: countersign_flow::Run = serde_json::from_str(execution.run.get()).unwrap();
-    let answer =
-        countersign_flow::Answer { outcome: Outcome::Approve, feedback: None, start_node_id: None };
+    let answer = countersign_flow::Answer {
+        outcome: Outcome::Approve,
+        feedback: None,
+        start_node_id: None,
+    };
     run.answer(&plan, answer, Vec::new()).unwrap();
     execution = Execution {
         state: ExecutionState::InProgress,

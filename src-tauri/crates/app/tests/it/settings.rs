@@ -10,19 +10,43 @@ async fn a_change_with_one_mistake_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let app = start(dir.path()).await;
     let before = app.settings().unwrap();
-    let good = SettingsChange { callback_url: Some("https://ci.example.org/cb".into()), ..Default::default() };
+    let good = SettingsChange {
+        callback_url: Some("https://ci.example.org/cb".into()),
+        ..Default::default()
+    };
     let mistakes = [
-        SettingsChange { callback_url: Some("ftp://x".into()), ..Default::default() },
-        SettingsChange { callback_url: Some("http://169.254.169.254/latest".into()), ..Default::default() },
-        SettingsChange { listen: Some("0.0.0.0:8420".into()), ..good.clone() },
-        SettingsChange { listen: Some("127.0.0.1:0".into()), ..good.clone() },
-        SettingsChange { caller_callback_origins: Some(vec!["ci.example.org".into()]), ..good.clone() },
+        SettingsChange {
+            callback_url: Some("ftp://x".into()),
+            ..Default::default()
+        },
+        SettingsChange {
+            callback_url: Some("http://169.254.169.254/latest".into()),
+            ..Default::default()
+        },
+        SettingsChange {
+            listen: Some("0.0.0.0:8420".into()),
+            ..good.clone()
+        },
+        SettingsChange {
+            listen: Some("127.0.0.1:0".into()),
+            ..good.clone()
+        },
+        SettingsChange {
+            caller_callback_origins: Some(vec!["ci.example.org".into()]),
+            ..good.clone()
+        },
         SettingsChange {
             caller_callback_origins: Some(vec!["https://ci.example.org/path".into()]),
             ..good.clone()
         },
-        SettingsChange { retry_plan_seconds: Some(Vec::new()), ..good.clone() },
-        SettingsChange { callback_secret: Some("x".repeat(5000)), ..good.clone() },
+        SettingsChange {
+            retry_plan_seconds: Some(Vec::new()),
+            ..good.clone()
+        },
+        SettingsChange {
+            callback_secret: Some("x".repeat(5000)),
+            ..good.clone()
+        },
     ];
     for mistake in mistakes {
         let text = format!("{mistake:?}").chars().take(200).collect::<String>();
@@ -54,10 +78,17 @@ async fn settings_survive_a_restart_and_a_secret_is_never_shown() {
 
     let app = start(dir.path()).await;
     let again = app.settings().unwrap();
-    assert_eq!((&again.callback_url, &again.retry_plan_seconds), (&changed.callback_url, &changed.retry_plan_seconds));
+    assert_eq!(
+        (&again.callback_url, &again.retry_plan_seconds),
+        (&changed.callback_url, &changed.retry_plan_seconds)
+    );
     assert_eq!(app.listen_address().to_string(), "127.0.0.1:9000");
     assert!(again.has_callback_secret && !again.notifications_enabled && again.notification_details_hidden);
-    assert!(!serde_json::to_string(&again).unwrap().contains("the-marked-secret"));
+    assert!(
+        !serde_json::to_string(&again)
+            .unwrap()
+            .contains("the-marked-secret")
+    );
     app.shutdown().await;
 
     let mut found = Vec::new();
@@ -67,7 +98,11 @@ async fn settings_survive_a_restart_and_a_secret_is_never_shown() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if std::fs::read(&path).unwrap().windows(17).any(|part| part == b"the-marked-secret") {
+            } else if std::fs::read(&path)
+                .unwrap()
+                .windows(17)
+                .any(|part| part == b"the-marked-secret")
+            {
                 found.push(path);
             }
         }

@@ -19,15 +19,25 @@ pub(crate) async fn start(dir: &Path) -> App {
 }
 
 pub(crate) async fn start_with(dir: &Path, notifier: Box<dyn Notifier>) -> App {
-    let flags = Flags { data_dir: Some(dir.to_owned()), ..Flags::default() };
+    let flags = Flags {
+        data_dir: Some(dir.to_owned()),
+        ..Flags::default()
+    };
     let config = Config::load(&flags, |name| (name == "USER").then(|| "mika".to_owned())).unwrap();
-    App::start(Options { config, notifier, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds) })
-        .await
-        .unwrap()
+    App::start(Options {
+        config,
+        notifier,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds),
+    })
+    .await
+    .unwrap()
 }
 
 pub(crate) async fn import_gate(app: &App, options: &FlowOptions) -> FlowView {
-    app.import_flow(&start_gate_replies(options), Some("Release gate")).await.unwrap()
+    app.import_flow(&start_gate_replies(options), Some("Release gate"))
+        .await
+        .unwrap()
 }
 
 pub(crate) async fn call(app: &App, flow: &str, body: Value) -> Result<Value, Error> {
@@ -49,7 +59,10 @@ pub(crate) async fn call(app: &App, flow: &str, body: Value) -> Result<Value, Er
 }
 
 pub(crate) fn pending(app: &App) -> Vec<ApprovalView> {
-    let query = ApprovalQuery { state: Some("pending".to_owned()), ..ApprovalQuery::default() };
+    let query = ApprovalQuery {
+        state: Some("pending".to_owned()),
+        ..ApprovalQuery::default()
+    };
     app.approvals(&query).unwrap().approvals
 }
 

@@ -42,6 +42,8 @@ impl Host {
         command.args([
             "serve",
             "--json",
+            "--log",
+            "warn",
             "--notifications",
             "off",
             "--listen",

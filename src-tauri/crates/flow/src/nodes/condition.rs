@@ -15,7 +15,7 @@ use crate::record::Body;
 use crate::run::RunScope;
 use crate::template::{Field, Scope};
 use pattern::Pattern;
-use plain_text::plain_text;
+pub use plain_text::plain_text;
 
 /// A Condition.
 #[derive(Debug)]

@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 use super::Ran;
 use crate::document::DocumentNode;
 use crate::host::Host;
+use crate::js;
 use crate::record::Body;
 use crate::run::RunScope;
-use crate::template::Field;
+use crate::template::{Field, Scope};
 
 /// A Direct Reply.
 #[derive(Debug)]
@@ -26,8 +27,12 @@ impl DirectReply {
         }
     }
 
-    pub(crate) fn written(&self) -> String {
-        self.message.as_ref().map(Field::written).unwrap_or_default()
+    /// What it says, as text.
+    pub(crate) fn text<S: Scope + ?Sized>(&self, scope: &S) -> String {
+        let message = self.message.as_ref().map(|message| message.resolve(scope));
+        message
+            .map(|message| js::text(&message).into_owned())
+            .unwrap_or_default()
     }
 
     pub(crate) fn run<H: Host + ?Sized>(&self, scope: &RunScope<'_, H>) -> Ran {

@@ -12,7 +12,7 @@ use crate::js;
 use crate::record::{Body, NodeFacts};
 use crate::refusal::{Problem, ProblemKind};
 use crate::run::RunScope;
-use crate::template::Field;
+use crate::template::{Field, Scope};
 
 /// What is asked when the flow says nothing.
 const DEFAULT_QUESTION: &str = "Do you want to proceed?";
@@ -69,13 +69,11 @@ impl HumanInput {
         })
     }
 
-    /// The question as its author wrote it.
-    pub(crate) fn written(&self) -> String {
-        let written = self.description.as_ref().map(Field::written).unwrap_or_default();
-        if written.is_empty() {
-            DEFAULT_QUESTION.to_owned()
-        } else {
-            written
+    /// What it asks.
+    pub(crate) fn description<S: Scope + ?Sized>(&self, scope: &S) -> String {
+        match self.description.as_ref().map(|field| field.resolve(scope)) {
+            Some(value) if js::truthy(Some(&value)) => js::text(&value).into_owned(),
+            _ => DEFAULT_QUESTION.to_owned(),
         }
     }
 
@@ -95,10 +93,7 @@ impl HumanInput {
     }
 
     fn ask<H: Host + ?Sized>(&self, scope: &RunScope<'_, H>) -> Question {
-        let description = match self.description.as_ref().map(|field| field.resolve(scope)) {
-            Some(value) if js::truthy(Some(&value)) => js::text(&value).into_owned(),
-            _ => DEFAULT_QUESTION.to_owned(),
-        };
+        let description = self.description(scope);
         let text = format!(
             "{}\n\n{description}",
             scope.run.last_message().unwrap_or_default()

@@ -5,6 +5,8 @@ mod direct_reply;
 mod human_input;
 mod start;
 
+pub use condition::plain_text;
+
 use std::sync::Arc;
 
 use crate::document::DocumentNode;
@@ -13,6 +15,7 @@ use crate::host::Host;
 use crate::record::{Body, NodeFacts};
 use crate::refusal::{Problem, ProblemKind};
 use crate::run::RunScope;
+use crate::template::Scope;
 use serde_json::Value;
 
 pub(crate) use human_input::{Decision, Question, action};
@@ -120,13 +123,13 @@ impl Kind {
         matches!(self, Self::HumanInput(_))
     }
 
-    /// What it does, in one line.
-    pub(crate) fn in_words(&self, label: &str) -> String {
+    /// What it will do, for people.
+    pub(crate) fn in_words<S: Scope + ?Sized>(&self, label: &str, scope: &S) -> String {
         match self {
             Self::Start => "Start".to_owned(),
-            Self::HumanInput(gate) => format!("Ask: {}", gate.written()),
+            Self::HumanInput(gate) => format!("Ask: {}", gate.description(scope)),
             Self::Condition(_) => format!("Check “{label}”"),
-            Self::DirectReply(reply) => format!("Reply “{}”", reply.written()),
+            Self::DirectReply(reply) => format!("Reply “{}”", reply.text(scope)),
         }
     }
 

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::{Scope, Template};
-use crate::js;
 
 /// An input of a node. Without references it is a plain value and costs nothing to resolve but a copy.
 #[derive(Debug, Clone)]
@@ -70,15 +69,6 @@ impl Field {
                     .map(|(key, field)| (key.clone(), field.resolve(scope)))
                     .collect(),
             ),
-        }
-    }
-
-    /// The text as its author wrote it.
-    pub(crate) fn written(&self) -> String {
-        match self {
-            Self::Plain(value) => js::text(value).into_owned(),
-            Self::Text(template) => template.written(),
-            Self::List(_) | Self::Object(_) => String::new(),
         }
     }
 }

@@ -146,16 +146,6 @@ impl Template {
         }
     }
 
-    /// The text with its references as they are written, for people.
-    pub fn written(&self) -> String {
-        self.parts
-            .iter()
-            .map(|part| match part {
-                Part::Text(text) | Part::Token { written: text, .. } => &**text,
-            })
-            .collect()
-    }
-
     /// The text with its references replaced. A template that is nothing but one `<node id>.output.<path>` gives
     /// a number, a boolean or null as it is (§7.4).
     pub fn render<S: Scope + ?Sized>(&self, scope: &S) -> Value {

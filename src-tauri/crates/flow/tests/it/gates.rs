@@ -381,7 +381,10 @@ fn what_follows_a_gate_is_said_in_lines() {
             gate("h0", "first?"),
             crate::support::check("c0", "a", "b"),
             gate("h1", "Second\n\nfor {{ $webhook.body.x }}?"),
-            reply("d0", "released {{ $webhook.body.x }}"),
+            reply(
+                "d0",
+                "released {{ $webhook.body.x }} after {{ humanInputAgentflow_0 }}",
+            ),
             reply("d1", "after"),
         ],
         &[
@@ -392,20 +395,20 @@ fn what_follows_a_gate_is_said_in_lines() {
             ("h1.0", "d1"),
         ],
     );
+    let host = TestHost::new();
+    let (run, _) = stopped(&plan, json!({ "x": "v1" }), &host);
     assert_eq!(
-        plan.what_follows("humanInputAgentflow_0", true),
+        run.what_follows(&plan, &host, true),
         [
             "Check “Check”",
-            "Ask: Second for {{ $webhook.body.x }}?",
-            "Reply “released {{ $webhook.body.x }}”"
+            "Ask: Second for v1?",
+            "Reply “released v1 after {{ humanInputAgentflow_0 }}”"
         ],
-        "up to the next gate"
+        "up to the next gate, with what is known by now"
     );
-    assert_eq!(
-        plan.what_follows("humanInputAgentflow_0", false),
-        ["The flow ends"]
-    );
-    assert!(plan.what_follows("nobody", true).is_empty());
+    assert_eq!(run.what_follows(&plan, &host, false), ["The flow ends"]);
+    let begun = Run::begin(&plan, input(json!({ "x": "v1" })));
+    assert!(begun.what_follows(&plan, &host, true).is_empty(), "nothing waits");
 }
 
 #[test]

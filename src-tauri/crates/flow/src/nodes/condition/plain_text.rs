@@ -12,8 +12,9 @@ const LONGEST_RUN: usize = 16;
 
 type Step = fn(&str) -> String;
 
-/// The text without Markdown marks and HTML tags.
-pub(super) fn plain_text(text: &str) -> Cow<'_, str> {
+/// The text without Markdown marks and HTML tags: what a Condition compares, and what a place that shows no
+/// Markdown should show.
+pub fn plain_text(text: &str) -> Cow<'_, str> {
     let marks = ['*', '-', '+', '_', '=', '~', '`', '<', '[', '>', '#'];
     let numbered = || text.contains(". ") || text.contains(".\t") || text.contains(".\n");
     if !text.contains(marks) && !numbered() {
