@@ -26,7 +26,7 @@ const ENGINE: &str = "db";
 const LOCK_FILE: &str = "countersign.lock";
 /// sled may let go of its lock a moment after it was dropped (sled#1289), and a program that is just closing
 /// holds ours a moment longer.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PATIENCE: Duration = Duration::from_millis(1500);
 const LOCK_STEP: Duration = Duration::from_millis(50);
 const CACHE: u64 = 64 << 20;
 

@@ -90,7 +90,7 @@ impl Drop for Pins<'_> {
 
 impl Store {
     /// Opens a data folder, and repairs what a crash or a damaged disk left behind (see [`Self::repairs`]).
-    /// Blocks: for a folder that another process holds, two seconds.
+    /// Blocks: for a folder that another process holds, a second and a half.
     ///
     /// # Errors
     /// [`OpenError::InUse`], [`OpenError::Damaged`], [`OpenError::Io`]. Their texts are for people.
