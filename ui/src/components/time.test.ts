@@ -1,6 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { act, renderHook } from "@testing-library/react";
+import { describe, expect, it, vi } from "vitest";
 
-import { ago, ahead, ordinal, span, took, waited, waiting } from "./time";
+import { ago, ahead, ordinal, span, took, useNow, waited, waiting } from "./time";
 
 const now = Date.parse("2026-11-24T12:00:00.000Z");
 const second = 1000;
@@ -56,5 +57,23 @@ describe("times in words", () => {
     [112, "112th"],
   ])("the ordinal of %d is %s", (number, words) => {
     expect(ordinal(number)).toBe(words);
+  });
+});
+
+describe("the present moment", () => {
+  it("moves for all who listen, and stands still for nobody else", () => {
+    vi.useFakeTimers({ now });
+    const first = renderHook(() => useNow(10_000));
+    expect(first.result.current).toBe(now);
+    act(() => void vi.advanceTimersByTime(9_000));
+    const second = renderHook(() => useNow(10_000));
+    expect(second.result.current, "the same for one who comes later").toBe(now);
+    act(() => void vi.advanceTimersByTime(1_000));
+    expect([first.result.current, second.result.current]).toEqual([now + 10_000, now + 10_000]);
+    first.unmount();
+    second.unmount();
+    expect(vi.getTimerCount(), "no clock ticks for nobody").toBe(0);
+    vi.advanceTimersByTime(hour);
+    expect(renderHook(() => useNow(10_000)).result.current, "and it is right for the next").toBe(now + 10_000 + hour);
   });
 });

@@ -65,51 +65,46 @@ export function ordinal(number: number): string {
   return `${number}${["th", "st", "nd", "rd"][number % 10] ?? "th"}`;
 }
 
-const tickers = new Map<number, { now: number; listeners: Set<() => void>; timer: ReturnType<typeof setInterval> }>();
+/** One clock for all who want the time equally often. It ticks while somebody listens. */
+type Ticker = { now: number; listeners: Set<() => void>; timer: ReturnType<typeof setInterval> | undefined };
+const tickers = new Map<number, Ticker>();
 
-function subscribe(every: number, listener: () => void): () => void {
+function tickerOf(every: number): Ticker {
   let ticker = tickers.get(every);
   if (ticker === undefined) {
-    const made = {
-      now: Date.now(),
-      listeners: new Set<() => void>(),
-      timer: setInterval(() => {
-        made.now = Date.now();
-        for (const one of made.listeners) one();
-      }, every),
-    };
-    ticker = made;
-    tickers.set(every, made);
+    ticker = { now: Date.now(), listeners: new Set(), timer: undefined };
+    tickers.set(every, ticker);
   }
-  const { listeners, timer } = ticker;
-  listeners.add(listener);
+  return ticker;
+}
+
+function subscribe(every: number, listener: () => void): () => void {
+  const ticker = tickerOf(every);
+  ticker.listeners.add(listener);
+  // The time itself stays as it is: a change here would draw everything that tells time again, once for each.
+  ticker.timer ??= setInterval(() => {
+    ticker.now = Date.now();
+    for (const one of ticker.listeners) one();
+  }, every);
   return () => {
-    listeners.delete(listener);
-    if (listeners.size === 0) {
-      clearInterval(timer);
-      tickers.delete(every);
-    }
+    ticker.listeners.delete(listener);
+    if (ticker.listeners.size > 0) return;
+    clearInterval(ticker.timer);
+    ticker.timer = undefined;
   };
 }
 
-const starts = new Map<number, number>();
+function read(every: number): number {
+  const ticker = tickerOf(every);
+  // A clock that stood still is set when somebody looks at it, and then stays for the whole pass.
+  if (ticker.timer === undefined && Math.abs(Date.now() - ticker.now) > 1_000) ticker.now = Date.now();
+  return ticker.now;
+}
 
-/** The present moment, told again every so many milliseconds; one timer for all who ask alike. */
+/** The present moment, told again every so many milliseconds. */
 export function useNow(every: number): number {
   return useSyncExternalStore(
     (listener) => subscribe(every, listener),
-    () => {
-      const ticking = tickers.get(every)?.now;
-      if (ticking !== undefined) {
-        starts.delete(every);
-        return ticking;
-      }
-      // Before the timer runs the answer must be the same within one pass.
-      const start = starts.get(every);
-      const now = Date.now();
-      if (start !== undefined && now - start < 250) return start;
-      starts.set(every, now);
-      return now;
-    },
+    () => read(every),
   );
 }

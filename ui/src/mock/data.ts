@@ -202,7 +202,7 @@ export function makeWorld(now: number): World {
       id: "019ab000-0000-7000-8000-000000000105",
       title: "Run rm -rf build/ and then make release with the signing key of the build machine in api-server?",
       nodeLabel: "May the agent run this?",
-      createdAt: ago(4 * MINUTE),
+      createdAt: ago(4 * MINUTE + 30 * SECOND),
       flowId: disk.id,
       flowName: "Claude Code",
       feedbackEnabled: false,
@@ -221,7 +221,7 @@ export function makeWorld(now: number): World {
         flowId: disk.id,
         flowName: disk.name,
         signed: true,
-        createdAt: ago((6 + volume) * MINUTE),
+        createdAt: ago((6 + volume) * MINUTE + 15 * SECOND),
         body: `**db-${volume}** is ${88 + volume} % full and grows by 2 GB an hour.`,
         payload: {
           body: { alert: "DiskAlmostFull", volume: `db-${volume}`, used: `${88 + volume} %`, growth: "2 GB/h" },
@@ -315,12 +315,12 @@ export function makeWorld(now: number): World {
       state: "waiting",
       url: "http://127.0.0.1:9093/hooks/remedy",
       createdAt: ago(9 * MINUTE),
-      nextAttemptAt: ahead(96 * SECOND),
+      nextAttemptAt: ahead(99 * SECOND),
       attempts: [
         attempt(1, 9 * MINUTE, 12, { error: "Nothing listens on 127.0.0.1:9093" }),
         attempt(2, 9 * MINUTE - 3 * SECOND, 9, { error: "Nothing listens on 127.0.0.1:9093" }),
         attempt(3, 9 * MINUTE - 9 * SECOND, 10_000, { error: "No answer within 10 s" }),
-        attempt(4, 8 * MINUTE, 214, { status: 503, error: "The receiver answered 503", response: "upstream is starting" }),
+        attempt(4, 8 * MINUTE + 20 * SECOND, 214, { status: 503, error: "The receiver answered 503", response: "upstream is starting" }),
       ],
       body: JSON.stringify({
         status: "STOPPED",

@@ -2,7 +2,7 @@
 import "@testing-library/jest-dom/vitest";
 
 import { cleanup, configure } from "@testing-library/react";
-import { afterEach, beforeEach, vi } from "vitest";
+import { afterEach, beforeEach, expect, vi } from "vitest";
 
 import { clearNotices } from "../../src/components/Announcer";
 import { drafts } from "../../src/features/inbox/drafts";
@@ -41,7 +41,17 @@ window.matchMedia = (query: string) => {
   } as unknown as MediaQueryList;
 };
 
+// axe asks for a canvas to tell icons from letters, and takes no for an answer.
+HTMLCanvasElement.prototype.getContext = () => null;
+
+/** What the page complained of. A test that wants to see complaints puts its own listener in place. */
+let complaints: unknown[][] = [];
+
 beforeEach(() => {
+  complaints = [];
+  vi.spyOn(console, "error").mockImplementation((...complaint: unknown[]) => {
+    complaints.push(complaint);
+  });
   screen.width = 1280;
   window.localStorage.clear();
   window.sessionStorage.clear();
@@ -55,6 +65,7 @@ beforeEach(() => {
 afterEach(() => {
   cleanup();
   vi.useRealTimers();
+  expect(complaints, "what the page complained of").toEqual([]);
 });
 
 Blob.prototype.text = function text(this: Blob) {

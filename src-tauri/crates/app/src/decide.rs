@@ -1,8 +1,8 @@
 //! The one way to answer an approval. Every surface goes through it.
 
 use countersign_domain::{
-    ApprovalId, Decision, ErrorCode, ExecutionState, JournalEvent, Outcome, QuestionHash, ResponseMode,
-    Surface,
+    AlreadyDecided, ApprovalId, Decision, ErrorCode, ExecutionState, JournalEvent, Outcome, QuestionHash,
+    ResponseMode, Surface,
 };
 use countersign_flow::Answer as RunAnswer;
 use serde_json::Value;
@@ -114,7 +114,7 @@ impl App {
             .map_err(storage)?
             .ok_or_else(unknown)?;
         if approval.decision.is_some() {
-            return Err(countersign_domain::AlreadyDecided(Box::new(approval)).into());
+            return Err(AlreadyDecided(Box::new(approval)).into());
         }
         if answer
             .content_hash
@@ -140,13 +140,15 @@ impl App {
             feedback: answer.raw_feedback,
             start_node_id: answer.start_node_id,
         };
-        run.answer(&plan, run_answer, past).map_err(|error| {
-            Error::new(
-                ErrorCode::NotWaiting,
-                "The run does not wait at this step any more. Nothing was changed.",
-            )
-            .caused_by(error)
-        })?;
+        if let Err(error) = run.answer(&plan, run_answer, past) {
+            // Somebody may have answered between the two reads above; then that is what the second one is told.
+            let stands = self.inner.store.approval(answer.id).map_err(storage)?;
+            if let Some(approval) = stands.filter(|approval| approval.decision.is_some()) {
+                return Err(AlreadyDecided(Box::new(approval)).into());
+            }
+            let message = "The run does not wait at this step any more. Nothing was changed.";
+            return Err(Error::new(ErrorCode::NotWaiting, message).caused_by(error));
+        }
 
         let message_id = self.inner.ids.random();
         run.set_api_message_id(message_id.to_string());

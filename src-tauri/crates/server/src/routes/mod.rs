@@ -103,6 +103,10 @@ async fn text(shared: &Shared, request: Request) -> Result<String, Failure> {
 /// The JSON body of a request as one of the wire types.
 async fn body<T: DeserializeOwned>(shared: &Shared, request: Request) -> Result<T, Failure> {
     let text = text(shared, request).await?;
+    // A list would be read as the fields in their order, but an answer must name what it says.
+    if !text.trim_start().starts_with('{') {
+        return Err(invalid("The body must be a JSON object.".to_owned()));
+    }
     serde_json::from_str(&text).map_err(|error| invalid(format!("The body is not understood: {error}")))
 }
 
