@@ -1,5 +1,11 @@
 //! What the use cases promise, through the public surface of the crate.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what surrounds the test functions may fail like them"
+)]
+
 mod bindings;
 mod decisions;
 mod notifications;

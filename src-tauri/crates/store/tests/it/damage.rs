@@ -27,7 +27,16 @@ async fn a_changed_byte_in_a_stored_value_is_damage() {
     store.close().await;
     let key = [&b"A"[..], approval.id.as_bytes()].concat();
     let with_tree = |work: &dyn Fn(&sled::Db)| {
-        let db = sled::open(dir.path().join("db")).unwrap();
+        // sled lets go of its lock a moment after it was dropped (sled#1289).
+        let db = (0..100)
+            .find_map(|_| {
+                let opened = sled::open(dir.path().join("db")).ok();
+                if opened.is_none() {
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+                opened
+            })
+            .expect("sled lets go of its lock within five seconds");
         work(&db);
         db.flush().unwrap();
     };
