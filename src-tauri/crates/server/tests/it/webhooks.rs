@@ -130,6 +130,13 @@ async fn required_parts_are_checked_in_order() {
             json!({}),
             "Missing required webhook body parameters: who, count",
         ),
+        // Flowise answers nothing at all here.
+        (
+            "?lane=1",
+            true,
+            json!({ "streaming": true }),
+            "Missing required webhook body parameters: who, count",
+        ),
         (
             "?lane=1",
             true,
