@@ -81,6 +81,9 @@ pub(crate) struct Inner {
     dispatcher: OnceLock<DispatcherHandle>,
     token: ApiToken,
     address: RwLock<Address>,
+    /// Held while flows or settings are read, changed, stored and taken into memory, so that two changes at once
+    /// neither undo each other nor leave memory and disk apart.
+    pub(crate) changing: tokio::sync::Mutex<()>,
     closing: AtomicBool,
     /// How many runs are under way.
     running: watch::Sender<usize>,
@@ -141,10 +144,13 @@ impl App {
             dispatcher: OnceLock::new(),
             token,
             address: RwLock::default(),
+            changing: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),
             running: watch::Sender::new(0),
         });
         let app = Self { inner };
+        // A kill leaves the address of the last run behind; nobody must take it for this one's.
+        app.set_address(None, None);
         notifications::listen(&app, answers);
         app.start_dispatcher();
         app.take_up_where_it_was_left()

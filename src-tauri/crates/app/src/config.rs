@@ -118,7 +118,10 @@ impl Config {
             Some(text) => loopback_address(&text, CONFIG_FILE)?,
             None => loopback_address(DEFAULT_LISTEN, "default")?,
         };
-        let forced_listen = match (&flags.listen, environment("COUNTERSIGN_LISTEN")) {
+        let forced_listen = match (
+            &flags.listen,
+            environment("COUNTERSIGN_LISTEN").filter(|text| !text.is_empty()),
+        ) {
             (Some(text), _) => Some(loopback_address(text, "--listen")?),
             (None, Some(text)) => Some(loopback_address(&text, "COUNTERSIGN_LISTEN")?),
             (None, None) => None,

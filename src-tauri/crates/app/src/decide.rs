@@ -65,17 +65,6 @@ impl App {
         self.ready()?;
         let id = approval_id(id)?;
         let feedback = request.feedback.filter(|text| !text.trim().is_empty());
-        if feedback
-            .as_ref()
-            .is_some_and(|text| text.chars().count() > FEEDBACK_LIMIT)
-        {
-            return Err(Error::new(
-                ErrorCode::Invalid,
-                format!(
-                    "The note is longer than {FEEDBACK_LIMIT} characters. Shorten it and answer again; nothing was decided."
-                ),
-            ));
-        }
         let decided = self
             .answer(Answer {
                 id,
@@ -100,6 +89,18 @@ impl App {
     /// Makes a decision durable: approval, execution and journal line in one commit, under the condition that
     /// the approval still waits.
     pub(crate) async fn answer(&self, answer: Answer) -> Result<Decided, Error> {
+        if answer
+            .feedback
+            .as_ref()
+            .is_some_and(|text| text.chars().count() > FEEDBACK_LIMIT)
+        {
+            return Err(Error::new(
+                ErrorCode::Invalid,
+                format!(
+                    "The note is longer than {FEEDBACK_LIMIT} characters. Shorten it and answer again; nothing was decided."
+                ),
+            ));
+        }
         let now = self.inner.clock.now();
         let unknown = || {
             Error::new(

@@ -342,13 +342,24 @@ impl App {
         })
     }
 
-    /// Ends a synchronous run whose caller went with the last run of the program.
-    pub(crate) async fn interrupted(&self, mut execution: Execution) -> Result<(), Error> {
-        execution.state = ExecutionState::Error;
-        execution.error = Some(format!("{RUN_FAILED}interrupted by a restart"));
-        execution.updated_at = self.inner.clock.now();
+    /// Ends a synchronous run whose caller went with the last run of the program. Where a callback URL is known,
+    /// the receiver hears of it there, since no answer can reach the caller any more.
+    pub(crate) async fn interrupted(&self, execution: Execution) -> Result<(), Error> {
+        let now = self.inner.clock.now();
+        let message = format!("{RUN_FAILED}interrupted by a restart");
+        let mut begun = self.begun_again(execution)?;
+        begun.execution.state = ExecutionState::Error;
+        begun.execution.error = Some(message.clone());
+        begun.execution.updated_at = now;
         let mut changes = Changes::new();
-        changes.put_execution(&execution);
+        changes.put_execution(&begun.execution);
+        self.queue_callback(
+            &mut changes,
+            &begun,
+            CallbackKind::Error,
+            Content::Error(&message),
+            now,
+        )?;
         self.inner.store.commit(changes).await.map_err(storage)
     }
 
@@ -408,9 +419,8 @@ impl App {
         };
         changes.put_callback(&callback);
         changes.journal(&JournalEvent::CallbackQueued {
-            callback: Box::new(callback.clone()),
+            callback: Box::new(callback),
         });
-        self.inner.events.callback(&callback);
         Ok(())
     }
 }

@@ -133,6 +133,7 @@ impl App {
     /// [`ErrorCode::FlowRefused`] with everything that keeps the flow from running here.
     pub async fn import_flow(&self, text: &str, name: Option<&str>) -> Result<FlowView, Error> {
         self.ready()?;
+        let _alone = self.inner.changing.lock().await;
         let (imported, plan) = read(text)?;
         let now = self.inner.clock.now();
         let name = chosen_name(name, imported.name.as_deref()).unwrap_or_else(|| "Untitled flow".to_owned());
@@ -157,6 +158,7 @@ impl App {
         name: Option<&str>,
     ) -> Result<FlowView, Error> {
         self.ready()?;
+        let _alone = self.inner.changing.lock().await;
         let mut flow = self.stored_flow(id)?;
         let document = match text {
             Some(text) => {
@@ -202,6 +204,7 @@ impl App {
     /// [`ErrorCode::NotFound`] for an unknown flow.
     pub async fn delete_flow(&self, id: &str) -> Result<(), Error> {
         self.ready()?;
+        let _alone = self.inner.changing.lock().await;
         let flow = self.stored_flow(id)?;
         let mut changes = Changes::new();
         changes.delete_flow(flow.id);
@@ -221,6 +224,7 @@ impl App {
     /// [`ErrorCode::NotFound`] for an unknown flow.
     pub async fn create_webhook_secret(&self, id: &str) -> Result<String, Error> {
         self.ready()?;
+        let _alone = self.inner.changing.lock().await;
         let flow = self.stored_flow(id)?;
         let mut bytes = [0_u8; 32];
         self.inner.ids.fill(&mut bytes);
@@ -239,6 +243,7 @@ impl App {
     /// [`ErrorCode::NotFound`] for an unknown flow.
     pub async fn delete_webhook_secret(&self, id: &str) -> Result<(), Error> {
         self.ready()?;
+        let _alone = self.inner.changing.lock().await;
         let flow = self.stored_flow(id)?;
         let mut changes = Changes::new();
         changes.delete_setting(&webhook_secret_key(flow.id));

@@ -122,6 +122,7 @@ impl App {
     /// [`ErrorCode::Invalid`] naming the field and what would be right.
     pub async fn change_settings(&self, change: SettingsChange) -> Result<SettingsView, Error> {
         self.ready()?;
+        let _alone = self.inner.changing.lock().await;
         let mut settings = self.inner.settings();
         if let Some(text) = &change.listen {
             settings.listen = Some(listen_address(text)?);

@@ -29,7 +29,10 @@ impl ApiToken {
     pub(crate) fn open(dir: &Path, ids: &dyn Ids) -> std::io::Result<Self> {
         let path = dir.join(TOKEN_FILE);
         let text = match std::fs::read_to_string(&path) {
-            Ok(text) if text.trim().len() >= 32 => text.trim().to_owned(),
+            Ok(text) if text.trim().len() >= 32 => {
+                keep_private(&path)?;
+                text.trim().to_owned()
+            }
             Ok(_) => create(&path, ids)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&path, ids)?,
             Err(error) => return Err(error),
@@ -44,6 +47,15 @@ impl ApiToken {
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// A file that was copied or edited may have got other rights.
+fn keep_private(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 fn create(path: &Path, ids: &dyn Ids) -> std::io::Result<String> {

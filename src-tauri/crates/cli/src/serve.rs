@@ -232,9 +232,11 @@ fn pages(named: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
     let beside = std::env::current_exe()
         .ok()
         .and_then(|program| program.parent().map(Path::to_owned));
-    let checkout = std::env::current_dir()
-        .ok()
-        .filter(|dir| cfg!(debug_assertions) && dir.join("src-tauri/crates/cli/Cargo.toml").is_file());
+    // A build for development finds the pages of the checkout it was built from, wherever it is started.
+    #[cfg(debug_assertions)]
+    let checkout = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.."));
+    #[cfg(not(debug_assertions))]
+    let checkout = None;
     Ok([beside, checkout]
         .into_iter()
         .flatten()

@@ -79,6 +79,30 @@ async fn a_synchronous_run_whose_caller_is_gone_ends_as_an_error_and_never_asks_
 }
 
 #[tokio::test]
+async fn the_receiver_hears_that_a_synchronous_run_was_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let receiver = countersign_testkit::CallbackReceiver::start().await;
+    let app = start(dir.path()).await;
+    let change = countersign_app::view::SettingsChange {
+        callback_url: Some(receiver.url("/cb")),
+        ..Default::default()
+    };
+    app.change_settings(change).await.unwrap();
+    app.shutdown().await;
+    let execution = leave_decided_run_behind(dir.path(), ResponseMode::Sync).await;
+
+    let app = start(dir.path()).await;
+    let received = receiver.wait_for(1, std::time::Duration::from_secs(10)).await;
+    assert_eq!(received[0].json()["status"], "ERROR");
+    assert_eq!(
+        received[0].json()["countersign"]["outcome"],
+        "approve",
+        "with the decision that stands"
+    );
+    assert_eq!(app.execution(&execution).unwrap().state, ExecutionState::Error);
+}
+
+#[tokio::test]
 async fn what_waited_still_waits_with_the_same_id_and_hash() {
     let dir = tempfile::tempdir().unwrap();
     let app = start(dir.path()).await;

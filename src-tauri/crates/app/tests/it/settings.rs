@@ -109,3 +109,28 @@ async fn settings_survive_a_restart_and_a_secret_is_never_shown() {
     }
     assert!(found.is_empty(), "the secret lies in the clear in {found:?}");
 }
+
+#[tokio::test]
+async fn two_changes_at_once_are_both_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = start(dir.path()).await;
+    for round in 1..=20_u32 {
+        let plan = SettingsChange {
+            retry_plan_seconds: Some(vec![0, round]),
+            ..Default::default()
+        };
+        let url = format!("http://127.0.0.1:9/{round}");
+        let target = SettingsChange {
+            callback_url: Some(url.clone()),
+            ..Default::default()
+        };
+        let (one, other) = tokio::join!(app.change_settings(plan), app.change_settings(target));
+        one.unwrap();
+        other.unwrap();
+        let kept = app.settings().unwrap();
+        assert_eq!(
+            (kept.retry_plan_seconds, kept.callback_url),
+            (vec![0, round], url)
+        );
+    }
+}
