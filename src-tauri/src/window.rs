@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use countersign_domain::ApprovalId;
 use serde::Serialize;
@@ -21,6 +22,9 @@ pub(crate) const LABEL: &str = "inbox";
 
 /// The event that asks the page to show an approval, or the inbox.
 const OPEN_EVENT: &str = "countersign-open";
+
+/// How long a window that is being closed may still be known.
+const CLOSING_TAKES: Duration = Duration::from_millis(500);
 
 /// A place in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +93,16 @@ pub(crate) fn show(handle: &AppHandle, place: Place) {
     let handle = handle.clone();
     // On some systems a window cannot be made inside an event's handler, so never there.
     tauri::async_runtime::spawn_blocking(move || {
-        if let Err(error) = show_now(&handle, place)
+        let was_there = handle.get_webview_window(LABEL).is_some();
+        let mut shown = show_now(&handle, place);
+        if was_there {
+            // A window that was just being closed is still known for a moment; what was shown then is gone now.
+            std::thread::sleep(CLOSING_TAKES);
+            if handle.get_webview_window(LABEL).is_none() && !handle.state::<Lifecycle>().is_ending() {
+                shown = show_now(&handle, place);
+            }
+        }
+        if let Err(error) = shown
             && !handle.state::<Lifecycle>().is_ending()
         {
             tracing::error!(%error, "the window cannot be shown");
