@@ -4,7 +4,7 @@ use countersign_domain::{Approval, ApprovalId, ApprovalState, ErrorCode};
 use countersign_store::ApprovalFilter;
 
 use crate::app::{Inner, storage};
-use crate::decide::approval_id;
+use crate::decide::{approval_id, no_such_approval};
 use crate::view::{ApprovalPage, ApprovalQuery, ApprovalView, DecisionView};
 use crate::{App, Error};
 
@@ -61,7 +61,7 @@ impl App {
         approval
             .as_ref()
             .map(ApprovalView::from)
-            .ok_or_else(|| Error::new(ErrorCode::NotFound, format!("Approval {id} does not exist.")))
+            .ok_or_else(|| no_such_approval(id))
     }
 }
 

@@ -102,12 +102,7 @@ impl App {
             ));
         }
         let now = self.inner.clock.now();
-        let unknown = || {
-            Error::new(
-                ErrorCode::NotFound,
-                format!("Approval {} does not exist.", answer.id),
-            )
-        };
+        let unknown = || no_such_approval(answer.id);
         let approval = self
             .inner
             .store
@@ -180,9 +175,10 @@ impl App {
             .store
             .transact(move |transaction| -> Result<_, Error> {
                 // The one compare-and-set: the writer sees every earlier commit.
-                let mut approval = transaction.approval(id).map_err(storage)?.ok_or_else(|| {
-                    Error::new(ErrorCode::NotFound, format!("Approval {id} does not exist."))
-                })?;
+                let mut approval = transaction
+                    .approval(id)
+                    .map_err(storage)?
+                    .ok_or_else(|| no_such_approval(id))?;
                 approval.decide(made)?;
                 transaction.put_approval(&approval);
                 transaction.put_execution(&record);
@@ -208,6 +204,10 @@ impl App {
 }
 
 pub(crate) fn approval_id(text: &str) -> Result<ApprovalId, Error> {
-    text.parse()
-        .map_err(|_| Error::new(ErrorCode::NotFound, format!("Approval {text} does not exist.")))
+    text.parse().map_err(|_| no_such_approval(text))
+}
+
+/// There is nothing under this id.
+pub(crate) fn no_such_approval(id: impl std::fmt::Display) -> Error {
+    Error::new(ErrorCode::NotFound, format!("Approval {id} does not exist."))
 }
