@@ -170,6 +170,24 @@ impl DocumentNode {
         }
     }
 
+    /// Whether variables are resolved in the rows of this field: the field itself says so (§7.1), or the definition of
+    /// the row's column does. Where there are no definitions, they are.
+    pub(crate) fn accepts_variables_in_rows(&self, field: &str, column: &str) -> bool {
+        let Some(params) = &self.input_params else {
+            return true;
+        };
+        let named = |param: &&Value, name: &str| param.get("name").and_then(Value::as_str) == Some(name);
+        let accepts = |param: &Value| param.get("acceptVariable") == Some(&Value::Bool(true));
+        params.iter().filter(|param| named(param, field)).any(|param| {
+            let columns = param.get("array").and_then(Value::as_array);
+            accepts(param)
+                || columns
+                    .into_iter()
+                    .flatten()
+                    .any(|definition| named(&definition, column) && accepts(definition))
+        })
+    }
+
     /// How people find the node on the canvas.
     pub(crate) fn described(&self) -> String {
         if self.label == self.id {

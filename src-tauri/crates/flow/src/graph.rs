@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::document::{Document, DocumentNode};
+use crate::document::{DocumentEdge, DocumentNode};
 use crate::refusal::{Problem, ProblemKind};
 
 /// An edge. `output` is the index of the output it begins at, for nodes that decide; `None` elsewhere.
@@ -26,11 +26,12 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// Builds the graph over `nodes` (the document's nodes without sticky notes). Everything that is wrong is added
-    /// to `problems`; with problems the graph must not be run.
+    /// Builds the graph over `nodes`: those at the top of the document, or those inside an Iteration. Everything that
+    /// is wrong is added to `problems`; with problems the graph must not be run.
     pub(crate) fn build(
-        document: &Document,
+        edges: &[&DocumentEdge],
         nodes: &[&DocumentNode],
+        inside: bool,
         outputs: impl Fn(usize) -> Outputs,
         problems: &mut Vec<Problem>,
     ) -> Self {
@@ -47,12 +48,12 @@ impl Graph {
             }
         }
         let mut graph = Self {
-            edges: Vec::with_capacity(document.edges.len()),
+            edges: Vec::with_capacity(edges.len()),
             outgoing: vec![Vec::new(); nodes.len()],
             incoming: vec![Vec::new(); nodes.len()],
             sources: vec![Vec::new(); nodes.len()],
         };
-        for edge in &document.edges {
+        for edge in edges {
             let (source, target) = match (index_of.get(&*edge.source), index_of.get(&*edge.target)) {
                 (Some(source), Some(target)) => (*source, *target),
                 (Some(source), None) => {
@@ -121,16 +122,23 @@ impl Graph {
             graph.incoming[target].push(id);
             graph.sources[target].push(source);
         }
-        graph.check(nodes, problems);
+        graph.check(nodes, inside, problems);
         graph
     }
 
-    fn check(&self, nodes: &[&DocumentNode], problems: &mut Vec<Problem>) {
+    fn check(&self, nodes: &[&DocumentNode], inside: bool, problems: &mut Vec<Problem>) {
         let starts: Vec<_> = nodes
             .iter()
             .filter(|node| node.name == "startAgentflow")
             .collect();
         match starts.as_slice() {
+            _ if inside => {
+                for start in &starts {
+                    let message = format!("the Start {} lies inside an Iteration", start.described());
+                    let kind = ProblemKind::SeveralStarts;
+                    problems.push(Problem::at(kind, &start.id, &start.label, message));
+                }
+            }
             [] => problems.push(Problem::new(ProblemKind::NoStart, "it has no Start node")),
             [_] => {}
             several => {
@@ -145,7 +153,6 @@ impl Graph {
             }
         }
         for (index, node) in nodes.iter().enumerate() {
-            let inside = node.parent.is_some();
             if inside && node.name == "humanInputAgentflow" {
                 let message = format!(
                     "the Human Input {} lies inside an Iteration; move it in front of or behind the Iteration",
@@ -185,6 +192,23 @@ impl Graph {
                 ),
             ));
         }
+    }
+
+    /// The edges that leave a node or anything behind it.
+    pub(crate) fn edges_behind(&self, node: usize) -> Vec<usize> {
+        let mut seen = vec![false; self.outgoing.len()];
+        let mut open = vec![node];
+        let mut behind = Vec::new();
+        while let Some(node) = open.pop() {
+            if std::mem::replace(&mut seen[node], true) {
+                continue;
+            }
+            for edge in &self.outgoing[node] {
+                behind.push(*edge);
+                open.push(self.edges[*edge].target);
+            }
+        }
+        behind
     }
 
     /// The nodes of one cycle, in their order, if there is one.

@@ -7,22 +7,32 @@
 mod document;
 mod graph;
 mod host;
+mod http;
 mod js;
+mod lenient;
 mod nodes;
 mod plan;
+mod policy;
 mod record;
 mod refusal;
 mod run;
+mod script;
 mod start;
+mod state;
 mod template;
 
 pub use document::{Imported, read_import};
-pub use host::Host;
+pub use host::{CalledFlow, Host, HostFuture, RunEvent};
+pub use http::{HttpBody, HttpRequest, HttpResponse};
 pub use nodes::plain_text;
 pub use plan::{Plan, StepInfo};
+pub use policy::{OnError, RunPolicy, StepPolicy};
 pub use record::{Record, RecordStatus};
 pub use refusal::{Problem, ProblemKind, Refusal};
-pub use run::{Advance, Answer, AnswerError, NodeFailure, PastMessage, Run, RunInput, STEP_LIMIT, Stop};
+pub use run::{
+    Advance, Answer, AnswerError, Incoming, NodeFailure, PastMessage, Run, RunInput, STEP_LIMIT, Stop,
+};
+pub use script::Script;
 pub use start::{
     BodyParameter, InputMode, Parameter, ParameterType, ResponseMode, SignatureKind, SignatureSettings,
     StartSettings, StartTrigger, Validation,

@@ -1,27 +1,50 @@
 //! A document that was checked and compiled.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use countersign_domain::display_line;
 
-use crate::document::Document;
+use crate::document::{Document, DocumentEdge, DocumentNode};
 use crate::graph::{Graph, Outputs};
-use crate::nodes::{self, Kind, Node};
+use crate::nodes::{self, Nature, Node};
+use crate::policy::{RunPolicy, StepPolicy};
 use crate::record::NodeFacts;
-use crate::refusal::{Problem, Refusal};
+use crate::refusal::{Problem, ProblemKind, Refusal};
 use crate::start::StartSettings;
 
 /// A document that was checked and can run. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Plan(Arc<Inner>);
+pub struct Plan {
+    inner: Arc<Inner>,
+    policy: Arc<RunPolicy>,
+}
 
 #[derive(Debug)]
 struct Inner {
-    nodes: Vec<Node>,
+    nodes: Vec<PlannedNode>,
     graph: Graph,
-    start: usize,
-    settings: StartSettings,
+    /// The nodes that a run begins with: Start, or inside an Iteration all that no edge leads to.
+    starts: Vec<usize>,
+    settings: Arc<StartSettings>,
+    /// What lies inside the Iterations, by their index.
+    bodies: HashMap<usize, Arc<Inner>>,
 }
+
+/// A node that was compiled.
+#[derive(Debug)]
+pub(crate) struct PlannedNode {
+    pub(crate) facts: Arc<NodeFacts>,
+    pub(crate) kind: Box<dyn Node>,
+    pub(crate) nature: Nature,
+    /// The nodes that its inputs refer to, by index.
+    pub(crate) refers_to: Vec<usize>,
+    /// The node that it leads back to, for a Loop.
+    pub(crate) leads_back_to: Option<usize>,
+}
+
+/// How many nodes a flow may have: far more than any editor shows, and few enough that reading them is quick.
+const NODES_MAX: usize = 10_000;
 
 /// One step, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,82 +73,86 @@ impl Plan {
             .iter()
             .filter(|node| node.name != nodes::STICKY_NOTE)
             .collect();
-        let mut problems = Vec::new();
-        let mut kinds = Vec::with_capacity(kept.len());
-        for node in &kept {
-            match Kind::read(node) {
-                Ok(kind) => kinds.push(Some(kind)),
-                Err(problem) => {
-                    problems.push(problem);
-                    kinds.push(None);
-                }
-            }
+        if kept.len() > NODES_MAX {
+            let message = format!("it has {} nodes, and {NODES_MAX} is the most", kept.len());
+            return Err(Refusal::one(ProblemKind::TooManyNodes, message));
         }
-        // The outputs of a node that could not be read are not checked.
-        let outputs = |index: usize| kinds[index].as_ref().map_or(Outputs::One, Kind::outputs);
-        let graph = Graph::build(&document, &kept, outputs, &mut problems);
-        let start = kept.iter().position(|node| node.name == nodes::START);
-        let (Some(start), true) = (start, problems.is_empty()) else {
-            return Err(Refusal::new(sorted(problems, &kept)));
-        };
-        let nodes: Vec<Node> = kept
+        let mut problems = Vec::new();
+        let settings = kept
             .iter()
-            .zip(kinds.into_iter().flatten())
-            .enumerate()
-            .map(|(index, (node, kind))| Node {
-                facts: Arc::new(NodeFacts {
-                    id: node.id.clone(),
-                    label: node.label.clone(),
-                    name: node.name.clone(),
-                    previous: graph.sources[index]
-                        .iter()
-                        .map(|source| kept[*source].id.clone())
-                        .collect(),
-                }),
-                kind,
-            })
-            .collect();
-        let settings = StartSettings::read(&kept[start].inputs);
-        Ok(Self(Arc::new(Inner {
-            nodes,
-            graph,
-            start,
-            settings,
-        })))
+            .find(|node| node.name == nodes::START)
+            .map(|start| Arc::new(StartSettings::read(&start.inputs)));
+        let parts = Parts::of(&kept, &document.edges, &mut problems);
+        let inner = read_part(&parts, None, settings.as_ref(), &mut problems);
+        match inner {
+            Some(inner) if problems.is_empty() => Ok(Self {
+                inner: Arc::new(inner),
+                policy: Arc::default(),
+            }),
+            _ => Err(Refusal::new(sorted(problems, &kept))),
+        }
+    }
+
+    /// The same plan under what the operator says about its steps.
+    pub fn with_policy(&self, policy: RunPolicy) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            policy: Arc::new(policy),
+        }
     }
 
     /// What the Start node says.
     pub fn start(&self) -> &StartSettings {
-        &self.0.settings
+        &self.inner.settings
     }
 
-    /// The steps in the order of the document, without sticky notes.
+    /// The steps in the order of the document, without sticky notes; those inside an Iteration come after it.
     pub fn steps(&self) -> Vec<StepInfo> {
-        self.0
-            .nodes
-            .iter()
-            .map(|node| StepInfo {
+        let mut steps = Vec::with_capacity(self.inner.nodes.len());
+        for (index, node) in self.inner.nodes.iter().enumerate() {
+            steps.push(StepInfo {
                 id: node.facts.id.clone(),
                 label: node.facts.label.clone(),
                 kind: nodes::title(&node.facts.name).to_owned(),
-            })
-            .collect()
+            });
+            if let Some(body) = self.body(index) {
+                steps.extend(body.steps());
+            }
+        }
+        steps
     }
 
-    /// What comes after a gate is answered, one line a step, up to the next gates; `in_words` says what a node
-    /// does.
-    pub(crate) fn after_gate(
+    /// The flows that it calls, by id, each once.
+    pub fn calls(&self) -> Vec<&str> {
+        fn collect<'a>(inner: &'a Inner, calls: &mut Vec<&'a str>) {
+            for node in &inner.nodes {
+                if let Some(id) = node.kind.calls()
+                    && !calls.contains(&id)
+                {
+                    calls.push(id);
+                }
+            }
+            inner.bodies.values().for_each(|body| collect(body, calls));
+        }
+        let mut calls = Vec::new();
+        collect(&self.inner, &mut calls);
+        calls
+    }
+
+    /// What comes after a node, one line a step, up to the next gates: behind one of its outputs, or all of them.
+    /// `in_words` says what a node does.
+    pub(crate) fn after(
         &self,
-        gate: usize,
-        approve: bool,
-        in_words: impl Fn(&Node) -> String,
+        node: usize,
+        taken: Option<usize>,
+        in_words: impl Fn(&PlannedNode) -> String,
     ) -> Vec<String> {
-        let taken = usize::from(!approve);
-        let mut seen = vec![false; self.0.nodes.len()];
-        let mut queue: std::collections::VecDeque<usize> = self.0.graph.outgoing[gate]
+        let graph = &self.inner.graph;
+        let mut seen = vec![false; self.inner.nodes.len()];
+        let mut queue: VecDeque<usize> = graph.outgoing[node]
             .iter()
-            .map(|edge| self.0.graph.edges[*edge])
-            .filter(|edge| edge.output.is_none_or(|output| output == taken))
+            .map(|edge| graph.edges[*edge])
+            .filter(|edge| taken.is_none() || edge.output.is_none_or(|output| Some(output) == taken))
             .map(|edge| edge.target)
             .collect();
         let mut lines = Vec::new();
@@ -137,14 +164,10 @@ impl Plan {
                 lines.push("…".to_owned());
                 break;
             }
-            let node = &self.0.nodes[index];
+            let node = &self.inner.nodes[index];
             lines.push(display_line(&in_words(node), LINE));
-            if !node.kind.waits() {
-                queue.extend(
-                    self.0.graph.outgoing[index]
-                        .iter()
-                        .map(|edge| self.0.graph.edges[*edge].target),
-                );
+            if !node.nature.asks {
+                queue.extend(graph.outgoing[index].iter().map(|edge| graph.edges[*edge].target));
             }
         }
         if lines.is_empty() {
@@ -153,21 +176,205 @@ impl Plan {
         lines
     }
 
-    pub(crate) fn node(&self, index: usize) -> &Node {
-        &self.0.nodes[index]
+    pub(crate) fn node(&self, index: usize) -> &PlannedNode {
+        &self.inner.nodes[index]
     }
 
     pub(crate) fn node_count(&self) -> usize {
-        self.0.nodes.len()
+        self.inner.nodes.len()
     }
 
     pub(crate) fn graph(&self) -> &Graph {
-        &self.0.graph
+        &self.inner.graph
     }
 
-    pub(crate) fn start_index(&self) -> usize {
-        self.0.start
+    pub(crate) fn starts(&self) -> &[usize] {
+        &self.inner.starts
     }
+
+    /// The node of this id, in this part of the flow.
+    pub(crate) fn index_of(&self, id: &str) -> Option<usize> {
+        self.inner.nodes.iter().position(|node| node.facts.id == id)
+    }
+
+    /// What lies inside an Iteration, if anything does.
+    pub(crate) fn body(&self, index: usize) -> Option<Self> {
+        self.inner.bodies.get(&index).map(|body| Self {
+            inner: body.clone(),
+            policy: self.policy.clone(),
+        })
+    }
+
+    pub(crate) fn has_body(&self, index: usize) -> bool {
+        self.inner.bodies.contains_key(&index)
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.policy.strict
+    }
+
+    /// What the operator says about a step.
+    pub(crate) fn policy(&self, index: usize) -> &StepPolicy {
+        static NOTHING_SAID: StepPolicy = StepPolicy::NOTHING_SAID;
+        if self.policy.steps.is_empty() {
+            return &NOTHING_SAID;
+        }
+        self.policy
+            .steps
+            .get(&self.node(index).facts.id)
+            .unwrap_or(&NOTHING_SAID)
+    }
+}
+
+/// The nodes and edges of a document by where they lie: at the top, or inside an Iteration.
+struct Parts<'a> {
+    nodes: HashMap<Option<&'a str>, Vec<&'a DocumentNode>>,
+    edges: HashMap<Option<&'a str>, Vec<&'a DocumentEdge>>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(kept: &[&'a DocumentNode], edges: &'a [DocumentEdge], problems: &mut Vec<Problem>) -> Self {
+        let by_id: HashMap<&str, &DocumentNode> = kept.iter().map(|node| (node.id.as_str(), *node)).collect();
+        let mut parts = Self {
+            nodes: HashMap::new(),
+            edges: HashMap::new(),
+        };
+        for node in kept {
+            let parent = node.parent.as_deref();
+            let lies_in = parent.and_then(|parent| by_id.get(parent));
+            match (parent, lies_in) {
+                (Some(_), Some(outer)) if outer.name == nodes::ITERATION && outer.parent.is_none() => {
+                    if node.name == nodes::ITERATION {
+                        let message = format!(
+                            "the Iteration {} lies inside another Iteration; call a flow of its own there instead",
+                            node.described()
+                        );
+                        let kind = ProblemKind::IterationInIteration;
+                        problems.push(Problem::at(kind, &node.id, &node.label, message));
+                    }
+                }
+                (None, _) => {}
+                (Some(_), Some(outer)) if outer.name == nodes::ITERATION => {}
+                (Some(parent), _) => {
+                    let message = format!(
+                        "{} lies inside “{parent}”, which is not an Iteration of this flow",
+                        node.described()
+                    );
+                    let kind = ProblemKind::AcrossIteration;
+                    problems.push(Problem::at(kind, &node.id, &node.label, message));
+                }
+            }
+            parts.nodes.entry(parent).or_default().push(node);
+        }
+        for edge in edges {
+            let source = by_id.get(edge.source.as_str());
+            let target = by_id.get(edge.target.as_str());
+            let place = source.or(target).and_then(|node| node.parent.as_deref());
+            if let (Some(source), Some(target)) = (source, target)
+                && source.parent != target.parent
+            {
+                let message = format!(
+                    "an edge leads from {} to {}, across the border of an Iteration",
+                    source.described(),
+                    target.described()
+                );
+                let kind = ProblemKind::AcrossIteration;
+                problems.push(Problem::at(kind, &source.id, &source.label, message));
+                continue;
+            }
+            parts.edges.entry(place).or_default().push(edge);
+        }
+        parts
+    }
+}
+
+/// Reads the top of a document, or what lies inside an Iteration.
+fn read_part(
+    parts: &Parts<'_>,
+    place: Option<&str>,
+    settings: Option<&Arc<StartSettings>>,
+    problems: &mut Vec<Problem>,
+) -> Option<Inner> {
+    let none = Vec::new();
+    let nodes = parts.nodes.get(&place).unwrap_or(&none);
+    let no_edges = Vec::new();
+    let edges = parts.edges.get(&place).unwrap_or(&no_edges);
+    let mut kinds = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        match nodes::read(node) {
+            Ok(kind) => kinds.push(Some(kind)),
+            Err(problem) => {
+                problems.push(problem);
+                kinds.push(None);
+            }
+        }
+    }
+    // The outputs of a node that could not be read are not checked.
+    let outputs = |index: usize| kinds[index].as_ref().map_or(Outputs::One, |kind| kind.outputs());
+    let graph = Graph::build(edges, nodes, place.is_some(), outputs, problems);
+    let index_of: HashMap<&str, usize> = nodes
+        .iter()
+        .enumerate()
+        .map(|(index, node)| (node.id.as_str(), index))
+        .collect();
+    let mut bodies = HashMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        if node.name == nodes::ITERATION && place.is_none() && parts.nodes.contains_key(&Some(&node.id)) {
+            let body = read_part(parts, Some(&node.id), settings, problems);
+            bodies.extend(body.map(|body| (index, Arc::new(body))));
+        }
+    }
+    let mut planned = Vec::with_capacity(nodes.len());
+    for (index, (node, kind)) in nodes.iter().zip(kinds).enumerate() {
+        let Some(kind) = kind else { continue };
+        let leads_back_to = kind.leads_back_to().map(|id| (id, index_of.get(id).copied()));
+        if let Some((id, None)) = leads_back_to {
+            let message = format!(
+                "the Loop {} leads back to “{id}”, which is not there",
+                node.described()
+            );
+            problems.push(Problem::at(
+                ProblemKind::DanglingEdge,
+                &node.id,
+                &node.label,
+                message,
+            ));
+        }
+        let mut refers_to = Vec::new();
+        for (_, field) in kind.fields() {
+            field.refers_to(&mut |id| refers_to.extend(index_of.get(id).copied()));
+        }
+        let sources = graph.sources[index].iter();
+        planned.push(PlannedNode {
+            facts: Arc::new(NodeFacts {
+                id: node.id.clone(),
+                label: node.label.clone(),
+                name: node.name.clone(),
+                previous: sources.map(|source| nodes[*source].id.clone()).collect(),
+            }),
+            nature: kind.nature(),
+            refers_to,
+            leads_back_to: leads_back_to.and_then(|(_, index)| index),
+            kind,
+        });
+    }
+    let starts = match place {
+        None => nodes
+            .iter()
+            .position(|node| node.name == nodes::START)
+            .into_iter()
+            .collect(),
+        Some(_) => (0..nodes.len())
+            .filter(|index| graph.incoming[*index].is_empty())
+            .collect(),
+    };
+    Some(Inner {
+        nodes: planned,
+        graph,
+        starts,
+        settings: settings?.clone(),
+        bodies,
+    })
 }
 
 /// In the order of the document; what concerns no node comes first.

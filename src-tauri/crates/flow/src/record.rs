@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use countersign_domain::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -33,9 +34,12 @@ pub(crate) struct NodeFacts {
 }
 
 /// What began the run. The payload can be large and stands in the record twice, so it is shared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trigger {
+    /// Null where no webhook began it.
     pub(crate) webhook: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) form: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) question: Option<String>,
     #[serde(default)]
@@ -62,6 +66,14 @@ impl Body {
         Self::Json(Arc::new(value))
     }
 
+    /// It as one value.
+    pub(crate) fn to_value(&self) -> Value {
+        match self {
+            Self::Json(value) => (**value).clone(),
+            other => serde_json::to_value(other).unwrap_or_default(),
+        }
+    }
+
     /// The value at a path in it.
     pub(crate) fn get(&self, path: &Path) -> Option<Cow<'_, Value>> {
         let (trigger, output) = match self {
@@ -71,7 +83,8 @@ impl Body {
             Self::TriggerOutput(trigger) => (trigger, true),
         };
         path.get_from(|first| match first {
-            "webhook" => Some(Cow::Borrowed(&trigger.webhook)),
+            "webhook" if !trigger.webhook.is_null() => Some(Cow::Borrowed(&trigger.webhook)),
+            "form" => trigger.form.as_ref().map(Cow::Borrowed),
             "question" => trigger
                 .question
                 .clone()
@@ -98,7 +111,12 @@ impl Serialize for Body {
             Self::TriggerInput(trigger) | Self::TriggerOutput(trigger) => {
                 let output = matches!(self, Self::TriggerOutput(_));
                 let mut map = serializer.serialize_map(None)?;
-                map.serialize_entry("webhook", &trigger.webhook)?;
+                if !trigger.webhook.is_null() {
+                    map.serialize_entry("webhook", &trigger.webhook)?;
+                }
+                if let Some(form) = &trigger.form {
+                    map.serialize_entry("form", form)?;
+                }
                 if let Some(question) = &trigger.question {
                     map.serialize_entry("question", question)?;
                 }
@@ -114,6 +132,30 @@ impl Serialize for Body {
     }
 }
 
+/// The item of an Iteration that a step ran for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Item {
+    pub(crate) index: usize,
+    pub(crate) value: Value,
+    pub(crate) is_first: bool,
+    pub(crate) is_last: bool,
+    pub(crate) session_id: String,
+    /// The Iteration.
+    pub(crate) parent: String,
+}
+
+/// What Flowise shows of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IterationContext<'a> {
+    index: usize,
+    value: &'a Value,
+    is_first: bool,
+    is_last: bool,
+    session_id: &'a str,
+}
+
 /// One entry of `agentFlowExecutedData`. Its JSON has Flowise's keys in Flowise's order.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -125,6 +167,13 @@ pub struct Record {
     pub(crate) chat_history: Option<Arc<Value>>,
     /// Why it failed; then there is nothing else.
     pub(crate) error: Option<String>,
+    /// The item that it ran for, inside an Iteration.
+    pub(crate) item: Option<Arc<Item>>,
+    /// What ran in the flow that it called. Flowise does not show it, so its JSON does not either.
+    pub(crate) called: Option<Arc<Vec<Record>>>,
+    /// When it began and ended. Records of older versions do not know.
+    pub(crate) began: Option<Timestamp>,
+    pub(crate) ended: Option<Timestamp>,
 }
 
 impl Record {
@@ -136,6 +185,46 @@ impl Record {
     /// The node's label.
     pub fn node_label(&self) -> &str {
         &self.facts.label
+    }
+
+    /// The node's kind: `data.name` of the document.
+    pub fn kind(&self) -> &str {
+        &self.facts.name
+    }
+
+    /// When the step began and when it ended, if that was noted.
+    pub fn times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        (self.began, self.ended)
+    }
+
+    /// Why it failed.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// What it worked on, references replaced.
+    pub fn input(&self) -> Value {
+        self.input.to_value()
+    }
+
+    /// What it made.
+    pub fn output(&self) -> Value {
+        self.output.to_value()
+    }
+
+    /// The flow state after it.
+    pub fn state(&self) -> &Value {
+        &self.state
+    }
+
+    /// Which item it ran for, from 0, and the Iteration, inside one.
+    pub fn item(&self) -> Option<(usize, &str)> {
+        self.item.as_ref().map(|item| (item.index, item.parent.as_str()))
+    }
+
+    /// What ran in the flow that it called.
+    pub fn called(&self) -> &[Record] {
+        self.called.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// How the step ended.
@@ -173,6 +262,10 @@ impl Record {
             state: empty_state(),
             chat_history: None,
             error: Some(error),
+            item: None,
+            called: None,
+            began: None,
+            ended: None,
         }
     }
 }
@@ -218,6 +311,18 @@ impl Serialize for Data<'_> {
         map.serialize_entry("state", &*record.state)?;
         if let Some(chat_history) = &record.chat_history {
             map.serialize_entry("chatHistory", &**chat_history)?;
+        }
+        if let Some(item) = &record.item {
+            let context = IterationContext {
+                index: item.index,
+                value: &item.value,
+                is_first: item.is_first,
+                is_last: item.is_last,
+                session_id: &item.session_id,
+            };
+            map.serialize_entry("iterationIndex", &item.index)?;
+            map.serialize_entry("iterationContext", &context)?;
+            map.serialize_entry("parentNodeId", &item.parent)?;
         }
         map.end()
     }

@@ -29,6 +29,12 @@ pub enum ProblemKind {
     NotConnected,
     /// A Human Input inside an Iteration.
     GateInIteration,
+    /// An Iteration inside another.
+    IterationInIteration,
+    /// A node lies in something that is not an Iteration of this flow, or an edge leads across the border of one.
+    AcrossIteration,
+    /// It has more nodes than can be run.
+    TooManyNodes,
     /// A setting of a node asks for something that is not there yet, such as a language model.
     Setting,
 }

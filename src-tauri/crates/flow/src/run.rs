@@ -7,24 +7,29 @@
 //!
 //! A gate waits until nothing else can run: what lies beside it is done before the question is asked.
 
+mod child;
+mod scope;
+mod step;
 mod stored;
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use countersign_domain::{Outcome, Role, Timestamp};
+use countersign_domain::{Outcome, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::host::Host;
 use crate::js;
-use crate::nodes::{self, Decision, Ran};
+use crate::nodes::Decision;
 use crate::plan::Plan;
-use crate::record::{Body, Record, RecordStatus, Trigger, empty_state};
+use crate::record::{Item, Record, Trigger, empty_state};
 use crate::start::InputMode;
-use crate::template::{Path, Scope};
+use child::Child;
+pub(crate) use scope::RunScope;
+use scope::WebhookScope;
 
 /// How many steps one run may take; the next one fails it (semantics §3).
 pub const STEP_LIMIT: u32 = 1000;
@@ -38,11 +43,24 @@ pub struct PastMessage {
     pub role: Role,
 }
 
+/// What begins a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Incoming {
+    /// A call of the flow's webhook: `{"body"?:…,"headers":…,"query":…}`, secrets already removed.
+    Webhook(Value),
+    /// A chat message, or the text of a schedule.
+    Message(String),
+    /// A form: an object of its fields.
+    Form(Value),
+}
+
 /// What a run begins with.
 #[derive(Debug, Clone)]
 pub struct RunInput {
-    /// What came in: `{"body"?:…,"headers":…,"query":…}`, secrets already removed.
-    pub webhook: Value,
+    /// What came in.
+    pub incoming: Incoming,
+    /// The execution; keys of outside effects are made of it, so it must stay the same after a restart.
+    pub execution_id: String,
     /// The chat.
     pub chat_id: String,
     /// The session; for webhooks always the chat.
@@ -91,7 +109,7 @@ pub enum AnswerError {
 pub struct Stop {
     /// The step that waits.
     pub node_id: String,
-    /// Its label.
+    /// Its label; for a step inside a called flow the labels on the way to it.
     pub node_label: String,
     /// The text as a webhook client gets it: the last message of the chat, an empty line, the question.
     pub text: String,
@@ -126,7 +144,7 @@ impl fmt::Display for NodeFailure {
 pub enum Advance {
     /// A step ran; there may be more.
     Ran {
-        /// The step.
+        /// The step, the last of them if several ran side by side.
         node_id: String,
     },
     /// A step waits for a person.
@@ -139,9 +157,38 @@ pub enum Advance {
 
 /// A message of this run. A note can be any JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Said {
+pub(crate) struct Said {
     role: Role,
     content: Value,
+    /// Who spoke, where a step speaks under its own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+impl Said {
+    pub(crate) fn new(role: Role, content: Value) -> Self {
+        Self {
+            role,
+            content,
+            name: None,
+        }
+    }
+
+    pub(crate) fn named(role: Role, content: Value, name: String) -> Self {
+        Self {
+            role,
+            content,
+            name: Some(name),
+        }
+    }
+
+    /// As it stands in records.
+    fn in_record(&self) -> Value {
+        match &self.name {
+            None => json!({"role": self.role, "content": self.content}),
+            Some(name) => json!({"role": self.role, "content": self.content, "name": name}),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +206,12 @@ enum Phase {
         node: usize,
         description: String,
         feedback_enabled: bool,
+        /// The labels on the way to a step inside a called flow.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<String>,
+        /// What the step needs again when it is answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        carried: Option<Value>,
     },
     Finished,
     Failed {
@@ -173,16 +226,29 @@ struct Names {
     session_id: String,
     flow_id: String,
     api_message_id: String,
+    /// The execution; inside a called flow or an item, the key of the step that leads there.
+    #[serde(default)]
+    execution_id: String,
+    /// The flows that led here by calling one another, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    callers: Vec<String>,
+}
+
+/// A step that does several things one after the other and is not done yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct UnderWay {
+    node: usize,
+    carried: Value,
 }
 
 /// One execution. Serialised, it holds everything that is needed to go on after a restart.
 #[derive(Debug, Clone)]
 pub struct Run {
-    names: Names,
+    names: Arc<Names>,
     pub(crate) trigger: Arc<Trigger>,
     /// Whether the run was answered; from then on it has no question, and its user said this.
     answered: Option<Option<String>>,
-    past: Vec<PastMessage>,
+    past: Arc<Vec<PastMessage>>,
     /// What was said in this run since it began or was answered.
     runtime: Vec<Said>,
     pub(crate) state: Arc<Value>,
@@ -192,6 +258,15 @@ pub struct Run {
     decision: Option<Decision>,
     steps: u32,
     phase: Phase,
+    /// How often each Loop has led back.
+    turns: BTreeMap<usize, u32>,
+    /// The Loop that ran last.
+    last_loop: Option<usize>,
+    under_way: Option<UnderWay>,
+    /// The step that is under way by a run of its own.
+    child: Option<Box<Child>>,
+    /// The item that this run is for, inside an Iteration.
+    pub(crate) item: Option<Arc<Item>>,
     /// While it is stopped, what its last record says about that. Not stored.
     stop: Option<Box<Stop>>,
 }
@@ -206,103 +281,71 @@ impl Run {
     /// [`crate::StartSettings::persist_state`] is set.
     pub fn begin_in_state(plan: &Plan, input: RunInput, state: Option<Value>) -> Self {
         let settings = plan.start();
-        let question = match settings.input_mode {
-            InputMode::Payload => None,
-            InputMode::None => Some(" ".to_owned()),
-            InputMode::Text => {
-                let text = settings.default_input.render_text(&WebhookScope(&input.webhook));
-                Some(if text.is_empty() { " ".to_owned() } else { text })
-            }
+        let payload_mode = settings.input_mode == InputMode::Payload;
+        let mut trigger = Trigger {
+            ephemeral: settings.ephemeral_memory,
+            persist: settings.persist_state,
+            ..Trigger::default()
         };
+        match input.incoming {
+            Incoming::Message(question) => trigger.question = Some(question),
+            Incoming::Form(form) => trigger.form = Some(form),
+            Incoming::Webhook(webhook) => {
+                trigger.payload_mode = payload_mode;
+                trigger.question = match settings.input_mode {
+                    InputMode::Payload => None,
+                    InputMode::None => Some(" ".to_owned()),
+                    InputMode::Text => {
+                        let text = settings.default_input.render_text(&WebhookScope(&webhook));
+                        Some(if text.is_empty() { " ".to_owned() } else { text })
+                    }
+                };
+                trigger.webhook = webhook;
+            }
+        }
         let past = if settings.ephemeral_memory {
             Vec::new()
         } else {
             input.past_history
         };
+        let names = Names {
+            chat_id: input.chat_id,
+            session_id: input.session_id,
+            flow_id: input.flow_id,
+            api_message_id: input.api_message_id,
+            execution_id: input.execution_id,
+            callers: Vec::new(),
+        };
+        let state = state.filter(Value::is_object).map_or_else(empty_state, Arc::new);
+        Self::at_start(plan, Arc::new(names), Arc::new(trigger), Arc::new(past), state)
+    }
+
+    fn at_start(
+        plan: &Plan,
+        names: Arc<Names>,
+        trigger: Arc<Trigger>,
+        past: Arc<Vec<PastMessage>>,
+        state: Arc<Value>,
+    ) -> Self {
         Self {
-            names: Names {
-                chat_id: input.chat_id,
-                session_id: input.session_id,
-                flow_id: input.flow_id,
-                api_message_id: input.api_message_id,
-            },
-            trigger: Arc::new(Trigger {
-                webhook: input.webhook,
-                question,
-                payload_mode: settings.input_mode == InputMode::Payload,
-                ephemeral: settings.ephemeral_memory,
-                persist: settings.persist_state,
-            }),
+            names,
+            trigger,
             answered: None,
             past,
             runtime: Vec::new(),
-            state: state.filter(Value::is_object).map_or_else(empty_state, Arc::new),
+            state,
             records: Vec::with_capacity(plan.node_count().min(16)),
-            queue: VecDeque::from([plan.start_index()]),
+            queue: plan.starts().iter().copied().collect(),
             tokens: vec![Token::Waiting; plan.graph().edges.len()],
             decision: None,
             steps: 0,
             phase: Phase::Running,
+            turns: BTreeMap::new(),
+            last_loop: None,
+            under_way: None,
+            child: None,
+            item: None,
             stop: None,
-        }
-    }
-
-    /// Runs the next step. `plan` must be the one that the run began with. Once the run has stopped, finished or
-    /// failed, that is what every further call says.
-    pub async fn advance<H: Host + ?Sized>(&mut self, plan: &Plan, host: &H) -> Advance {
-        match &self.phase {
-            Phase::Running => {}
-            Phase::Stopped { .. } => return self.stopped(),
-            Phase::Finished => return Advance::Finished,
-            Phase::Failed { failure } => return Advance::Failed(failure.clone()),
-        }
-        if !self.belongs_to(plan) {
-            let failure = NodeFailure {
-                node_id: String::new(),
-                node_label: String::new(),
-                message: AnswerError::OtherPlan.to_string(),
-            };
-            return self.fail(failure);
-        }
-        let Some(index) = self.next(plan) else {
-            self.phase = Phase::Finished;
-            return Advance::Finished;
-        };
-        let node = plan.node(index);
-        if self.steps >= STEP_LIMIT {
-            return self.fail(NodeFailure {
-                node_id: node.facts.id.clone(),
-                node_label: node.facts.label.clone(),
-                message: "Maximum iteration limit reached".to_owned(),
-            });
-        }
-        self.steps += 1;
-        let decision = self.decision.take_if(|decision| decision.node == index);
-        let outcome = {
-            let scope = RunScope {
-                run: self,
-                plan,
-                host,
-            };
-            node.kind.run(&scope, decision.as_ref()).await
-        };
-        match outcome {
-            Ok(nodes::Outcome::Ran(ran)) => {
-                self.finish(plan, index, ran, decision.is_some());
-                Advance::Ran {
-                    node_id: node.facts.id.clone(),
-                }
-            }
-            Ok(nodes::Outcome::Asks(question)) => self.ask(plan, index, question, host),
-            Err(message) => {
-                self.records
-                    .push(Record::failed(node.facts.clone(), message.clone()));
-                self.fail(NodeFailure {
-                    node_id: node.facts.id.clone(),
-                    node_label: node.facts.label.clone(),
-                    message,
-                })
-            }
         }
     }
 
@@ -314,6 +357,7 @@ impl Run {
     pub fn answer(
         &mut self,
         plan: &Plan,
+        host: &dyn Host,
         answer: Answer,
         past_history: Vec<PastMessage>,
     ) -> Result<(), AnswerError> {
@@ -335,32 +379,54 @@ impl Run {
                 named: named.clone(),
             });
         }
+        let start_node_id = waiting.clone();
         let said = answer
             .feedback
             .as_ref()
-            .filter(|feedback| js::truthy(Some(feedback)));
-        self.answered = Some(said.map(|said| js::text(said).into_owned()));
-        self.decision = Some(Decision {
-            node,
-            outcome: answer.outcome,
-            feedback: answer.feedback,
-            start_node_id: waiting.clone(),
-        });
-        self.past = if plan.start().ephemeral_memory {
+            .filter(|feedback| js::truthy(Some(feedback)))
+            .map(|said| js::text(said).into_owned());
+        match self.child.take() {
+            Some(mut child) => {
+                let answered = child.answer(plan, host, answer);
+                self.child = Some(child);
+                answered?;
+                // The record of the question gives way to what comes of the answer.
+                self.records.pop();
+            }
+            None => {
+                self.decision = Some(Decision {
+                    node,
+                    outcome: answer.outcome,
+                    feedback: answer.feedback,
+                    start_node_id,
+                });
+                if let Phase::Stopped {
+                    carried: Some(carried),
+                    ..
+                } = &mut self.phase
+                {
+                    let carried = std::mem::take(carried);
+                    self.under_way = Some(UnderWay { node, carried });
+                } else {
+                    self.queue.push_front(node);
+                }
+            }
+        }
+        self.answered = Some(said);
+        self.past = Arc::new(if plan.start().ephemeral_memory {
             Vec::new()
         } else {
             past_history
-        };
+        });
         self.runtime.clear();
         self.stop = None;
-        self.queue.push_front(node);
         self.phase = Phase::Running;
         Ok(())
     }
 
     /// Sets the id that the next reply message will have, for `{{ $flow.apiMessageId }}` after an answer.
     pub fn set_api_message_id(&mut self, id: impl Into<String>) {
-        self.names.api_message_id = id.into();
+        Arc::make_mut(&mut self.names).api_message_id = id.into();
     }
 
     /// The question that the run waits with, if it does.
@@ -370,18 +436,20 @@ impl Run {
 
     /// What comes after the question that waits is answered, one line a step, up to the next questions, with
     /// everything filled in that is known by now. Empty if nothing waits.
-    pub fn what_follows<H: Host + ?Sized>(&self, plan: &Plan, host: &H, approve: bool) -> Vec<String> {
+    pub fn what_follows(&self, plan: &Plan, host: &dyn Host, approve: bool) -> Vec<String> {
         let Phase::Stopped { node, .. } = &self.phase else {
             return Vec::new();
         };
-        let scope = RunScope {
-            run: self,
-            plan,
-            host,
-        };
-        plan.after_gate(*node, approve, |node| {
-            node.kind.in_words(&node.facts.label, &scope)
-        })
+        let scope = RunScope::new(self, plan, host, None, *node);
+        let in_words = |node: &crate::plan::PlannedNode| node.kind.in_words(&node.facts.label, &scope);
+        match &self.child {
+            Some(child) => {
+                let mut lines = child.what_follows(plan, host, approve);
+                lines.extend(plan.after(*node, None, in_words));
+                lines
+            }
+            None => plan.after(*node, Some(usize::from(!approve)), in_words),
+        }
     }
 
     /// What ran, in Flowise's form: `agentFlowExecutedData`.
@@ -411,7 +479,18 @@ impl Run {
         if self.trigger.payload_mode {
             return js::json_text(&self.trigger.webhook);
         }
+        if let Some(form) = &self.trigger.form {
+            return scope::form_lines(form);
+        }
         match &self.answered {
+            // In a chat the message itself goes before what was said about it.
+            Some(feedback) if self.trigger.webhook.is_null() => self
+                .trigger
+                .question
+                .clone()
+                .filter(|question| !question.is_empty())
+                .or_else(|| feedback.clone())
+                .unwrap_or_else(|| " ".to_owned()),
             Some(feedback) => feedback.clone().unwrap_or_else(|| " ".to_owned()),
             None => self.trigger.question.clone().unwrap_or_else(|| " ".to_owned()),
         }
@@ -427,9 +506,20 @@ impl Run {
         &self.state
     }
 
-    /// What began the run: `{"body"?:…,"headers":…,"query":…}`.
+    /// What began the run, if a webhook did: `{"body"?:…,"headers":…,"query":…}`; else null.
     pub fn webhook(&self) -> &Value {
         &self.trigger.webhook
+    }
+
+    /// What began the run, as people are shown it: the webhook's call, the form or the message.
+    pub fn payload(&self) -> Value {
+        if !self.trigger.webhook.is_null() {
+            return self.trigger.webhook.clone();
+        }
+        match &self.trigger.form {
+            Some(form) => json!({"form": form}),
+            None => json!({"question": self.trigger.question}),
+        }
     }
 
     fn belongs_to(&self, plan: &Plan) -> bool {
@@ -438,65 +528,12 @@ impl Run {
             && !matches!(self.phase, Phase::Stopped { node, .. } if node >= plan.node_count())
     }
 
-    /// The next node: the first that does not have to wait for a person, else the first gate.
-    fn next(&mut self, plan: &Plan) -> Option<usize> {
-        let answered = self.decision.as_ref().map(|decision| decision.node);
-        let ready = self
-            .queue
-            .iter()
-            .position(|index| !plan.node(*index).kind.waits() || answered == Some(*index));
-        self.queue.remove(ready.unwrap_or(0))
-    }
-
-    fn fail(&mut self, failure: NodeFailure) -> Advance {
-        self.phase = Phase::Failed {
-            failure: failure.clone(),
-        };
-        Advance::Failed(failure)
-    }
-
-    fn ask<H: Host + ?Sized>(
-        &mut self,
-        plan: &Plan,
-        index: usize,
-        question: nodes::Question,
-        host: &H,
-    ) -> Advance {
-        let facts = plan.node(index).facts.clone();
-        let action = nodes::action(host.new_id(), &facts, &question.input);
-        self.records.push(Record {
-            facts,
-            status: RecordStatus::Stopped,
-            input: Body::json(question.input),
-            output: Body::json(json!({"content": question.text, "humanInputAction": action})),
-            state: self.state.clone(),
-            chat_history: Some(Arc::new(json!([{"role": "assistant", "content": question.text}]))),
-            error: None,
-        });
-        self.runtime.push(Said {
-            role: Role::Assistant,
-            content: question.text.into(),
-        });
-        self.phase = Phase::Stopped {
-            node: index,
-            description: question.description,
-            feedback_enabled: question.feedback_enabled,
-        };
-        self.stop = self.read_stop().map(Box::new);
-        self.stopped()
-    }
-
-    fn stopped(&self) -> Advance {
-        self.stop
-            .as_deref()
-            .map_or(Advance::Finished, |stop| Advance::Stopped(stop.clone()))
-    }
-
     /// What the last record says about the question that waits.
     fn read_stop(&self) -> Option<Stop> {
         let Phase::Stopped {
             description,
             feedback_enabled,
+            label,
             ..
         } = &self.phase
         else {
@@ -505,83 +542,12 @@ impl Run {
         let record = self.records.last()?;
         Some(Stop {
             node_id: record.facts.id.clone(),
-            node_label: record.facts.label.clone(),
+            node_label: label.clone().unwrap_or_else(|| record.facts.label.clone()),
             text: record.content().map_or_else(String::new, Cow::into_owned),
             description: description.clone(),
             feedback_enabled: *feedback_enabled,
             action: record.action().cloned().unwrap_or_default(),
         })
-    }
-
-    fn finish(&mut self, plan: &Plan, index: usize, ran: Ran, was_asked: bool) {
-        let facts = plan.node(index).facts.clone();
-        if was_asked {
-            // The record of the question gives way to that of the answer; earlier ones of a loop stay.
-            let asked = self
-                .records
-                .iter()
-                .rposition(|record| record.status == RecordStatus::Stopped && record.facts.id == facts.id);
-            if let Some(asked) = asked {
-                self.records.remove(asked);
-            }
-        }
-        if let Some(state) = ran.state {
-            self.state = state;
-        }
-        let chat_history = ran.said.map(|said| {
-            let history = json!([{"role": "user", "content": said}]);
-            self.runtime.push(Said {
-                role: Role::User,
-                content: said,
-            });
-            Arc::new(history)
-        });
-        self.records.push(Record {
-            facts,
-            status: RecordStatus::Finished,
-            input: ran.input,
-            output: ran.output,
-            state: self.state.clone(),
-            chat_history,
-            error: None,
-        });
-        self.settle_edges(plan, index, ran.taken);
-    }
-
-    fn settle_edges(&mut self, plan: &Plan, index: usize, taken: Option<usize>) {
-        let graph = plan.graph();
-        // Edges whose source turned out dead. They are settled after those of the node that ran.
-        let mut dead = VecDeque::new();
-        for id in &graph.outgoing[index] {
-            let edge = graph.edges[*id];
-            let delivered = match (edge.output, taken) {
-                (Some(output), Some(taken)) => output == taken,
-                _ => true,
-            };
-            self.tokens[*id] = if delivered { Token::Delivered } else { Token::Dead };
-            self.settle_node(plan, edge.target, &mut dead);
-        }
-        while let Some(id) = dead.pop_front() {
-            self.tokens[id] = Token::Dead;
-            self.settle_node(plan, graph.edges[id].target, &mut dead);
-        }
-    }
-
-    fn settle_node(&mut self, plan: &Plan, index: usize, dead: &mut VecDeque<usize>) {
-        let graph = plan.graph();
-        let mut delivered = false;
-        for id in &graph.incoming[index] {
-            match self.tokens[*id] {
-                Token::Waiting => return,
-                Token::Delivered => delivered = true,
-                Token::Dead => {}
-            }
-        }
-        if delivered {
-            self.queue.push_back(index);
-        } else {
-            dead.extend(&graph.outgoing[index]);
-        }
     }
 
     /// The chat as nodes see it: before this run `content` comes first, since then `role`, as recorded.
@@ -590,11 +556,7 @@ impl Run {
             .past
             .iter()
             .map(|message| json!({"content": message.content, "role": message.role}));
-        let runtime = self
-            .runtime
-            .iter()
-            .map(|message| json!({"role": message.role, "content": message.content}));
-        past.chain(runtime).collect()
+        past.chain(self.runtime.iter().map(Said::in_record)).collect()
     }
 
     pub(crate) fn last_message(&self) -> Option<Cow<'_, str>> {
@@ -606,101 +568,9 @@ impl Run {
                 .map(|message| Cow::Borrowed(message.content.as_str())),
         }
     }
-}
 
-struct WebhookScope<'a>(&'a Value);
-
-impl Scope for WebhookScope<'_> {
-    fn webhook(&self) -> Option<&Value> {
-        Some(self.0)
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp::default()
-    }
-}
-
-/// What references of a running node see.
-pub(crate) struct RunScope<'a, H: ?Sized> {
-    pub(crate) run: &'a Run,
-    pub(crate) plan: &'a Plan,
-    host: &'a H,
-}
-
-impl<H: Host + ?Sized> RunScope<'_, H> {
-    fn newest(&self, node_id: &str) -> Option<&Record> {
-        self.run
-            .records
-            .iter()
-            .rev()
-            // A question that waits has no value yet: what it will be is what is asked.
-            .find(|record| record.facts.id == node_id && record.status != RecordStatus::Stopped)
-    }
-}
-
-impl<H: Host + ?Sized> Scope for RunScope<'_, H> {
-    fn question(&self) -> &str {
-        self.run.question().unwrap_or_default()
-    }
-
-    fn webhook(&self) -> Option<&Value> {
-        Some(&self.run.trigger.webhook)
-    }
-
-    fn flow(&self, path: &Path) -> Option<Cow<'_, Value>> {
-        let names = &self.run.names;
-        let text = |text: &str| Some(Cow::Owned(Value::String(text.to_owned())));
-        path.get_from(|first| match first {
-            "state" => Some(Cow::Borrowed(&*self.run.state)),
-            "sessionId" => text(&names.session_id),
-            "chatId" => text(&names.chat_id),
-            "chatflowId" | "chatflowid" => text(&names.flow_id),
-            "apiMessageId" => text(&names.api_message_id),
-            "runtimeChatHistoryLength" => Some(Cow::Owned(self.runtime_messages_length().into())),
-            "chatHistory" => Some(Cow::Owned(Value::Array(self.run.messages()))),
-            _ => None,
-        })
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        self.host.variable(name)
-    }
-
-    fn chat_history(&self) -> String {
-        let past = self
-            .run
-            .past
-            .iter()
-            .map(|message| (message.role, Cow::Borrowed(message.content.as_str())));
-        let said = self
-            .run
-            .runtime
-            .iter()
-            .map(|said| (said.role, js::text(&said.content)));
-        let lines: Vec<_> = past
-            .chain(said)
-            .filter(|(_, content)| !js::trim(content).is_empty())
-            .map(|(role, content)| match role {
-                Role::User => format!("Human: {content}"),
-                Role::Assistant => format!("Assistant: {content}"),
-            })
-            .collect();
-        lines.join("\n")
-    }
-
-    fn runtime_messages_length(&self) -> usize {
-        self.run.runtime.len().saturating_sub(1)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.host.now()
-    }
-
-    fn content(&self, node_id: &str) -> Option<Cow<'_, Value>> {
-        self.newest(node_id)?.referenced().map(Cow::Borrowed)
-    }
-
-    fn output(&self, node_id: &str, path: &Path) -> Option<Cow<'_, Value>> {
-        self.newest(node_id)?.output.get(path)
+    /// How often a Loop has led back so far.
+    pub(crate) fn turns_of(&self, index: usize) -> u32 {
+        self.turns.get(&index).copied().unwrap_or_default()
     }
 }

@@ -146,6 +146,8 @@ pub struct StartSettings {
     pub persist_state: bool,
     pub(crate) default_input: Template,
     pub(crate) state: InitialState,
+    /// The form as it is shown: `{"title","description","inputs"}`.
+    pub(crate) form: Value,
 }
 
 /// The rows of `startState`.
@@ -235,6 +237,11 @@ impl StartSettings {
             persist_state: flag("startPersistState"),
             default_input: Template::parse_webhook_only(text("webhookDefaultInput").unwrap_or_default()),
             state: initial_state(inputs.get("startState")),
+            form: serde_json::json!({
+                "title": inputs.get("formTitle"),
+                "description": inputs.get("formDescription"),
+                "inputs": inputs.get("formInputTypes"),
+            }),
         }
     }
 }

@@ -7,19 +7,19 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::Ran;
+use super::{At, Node, Outcome, Ran, Step};
 use crate::document::DocumentNode;
-use crate::host::Host;
+use crate::graph::Outputs;
 use crate::js;
 use crate::record::Body;
-use crate::run::RunScope;
+use crate::refusal::Problem;
 use crate::template::{Field, Scope};
 use pattern::Pattern;
 pub use plain_text::plain_text;
 
 /// A Condition.
 #[derive(Debug)]
-pub(crate) struct Condition {
+struct Condition {
     rows: Rows,
 }
 
@@ -40,32 +40,54 @@ struct Row {
     pattern: Option<Option<Pattern>>,
 }
 
-impl Condition {
-    pub(crate) fn read(node: &DocumentNode) -> Self {
-        let accepts = node.accepts_variables("conditions", true);
-        let rows = match node.inputs.get("conditions") {
-            Some(Value::Array(rows)) => read_rows(rows, accepts),
-            Some(text @ Value::String(_)) => match Field::read(text, accepts) {
-                Field::Plain(text) => match parse_rows(&text) {
-                    Ok(rows) => read_rows(&rows, false),
-                    Err(message) => Rows::Broken(message),
-                },
-                field => Rows::Text(field),
+pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
+    let accepts = node.accepts_variables("conditions", true);
+    let rows = match node.inputs.get("conditions") {
+        Some(Value::Array(rows)) => read_rows(rows, accepts),
+        Some(text @ Value::String(_)) => match Field::read(text, accepts) {
+            Field::Plain(text) => match parse_rows(&text) {
+                Ok(rows) => read_rows(&rows, false),
+                Err(message) => Rows::Broken(message),
             },
-            _ => Rows::Broken("conditions is not a list".to_owned()),
-        };
-        Self { rows }
-    }
+            field => Rows::Text(field),
+        },
+        _ => Rows::Broken("conditions is not a list".to_owned()),
+    };
+    Ok(Box::new(Condition { rows }))
+}
 
-    /// How many outputs it has, if that is known: one for each row and one for none of them.
-    pub(crate) fn output_count(&self) -> Option<usize> {
-        match &self.rows {
+impl Node for Condition {
+    /// One output for each row and one for none of them, if it is known how many rows there are.
+    fn outputs(&self) -> Outputs {
+        Outputs::Indexed(match &self.rows {
             Rows::List(rows) => Some(rows.len() + 1),
             Rows::Text(_) | Rows::Broken(_) => None,
-        }
+        })
     }
 
-    pub(crate) fn run<H: Host + ?Sized>(&self, scope: &RunScope<'_, H>) -> Result<Ran, String> {
+    fn fields(&self) -> Vec<(&'static str, &Field)> {
+        let fields: Vec<&Field> = match &self.rows {
+            Rows::List(rows) => rows
+                .iter()
+                .flat_map(|row| row.fields.iter().map(|(_, field)| field))
+                .collect(),
+            Rows::Text(field) => vec![field],
+            Rows::Broken(_) => Vec::new(),
+        };
+        fields.into_iter().map(|field| ("conditions", field)).collect()
+    }
+
+    fn in_words(&self, label: &str, _scope: &dyn Scope) -> String {
+        format!("Check “{label}”")
+    }
+
+    fn run<'a>(&'a self, at: At<'a>) -> Step<'a> {
+        Step::Done(self.evaluate(&at.scope).map(Outcome::Ran))
+    }
+}
+
+impl Condition {
+    fn evaluate(&self, scope: &dyn Scope) -> Result<Ran, String> {
         match &self.rows {
             Rows::List(rows) => evaluate(rows, scope),
             Rows::Text(field) => match read_rows(&parse_rows(&field.resolve(scope))?, false) {
@@ -146,11 +168,8 @@ fn evaluate<S: Scope + ?Sized>(rows: &[Row], scope: &S) -> Result<Ran, String> {
         )])))
     };
     Ok(Ran {
-        input: wrap(Value::Object(input)),
-        output: wrap(Value::Array(conditions)),
-        state: None,
-        said: None,
         taken: Some(taken),
+        ..Ran::new(wrap(Value::Object(input)), wrap(Value::Array(conditions)))
     })
 }
 

@@ -2,50 +2,55 @@
 
 use serde_json::{Map, Value};
 
-use super::Ran;
+use super::{At, Node, Outcome, Ran, Step};
 use crate::document::DocumentNode;
-use crate::host::Host;
 use crate::js;
 use crate::record::Body;
-use crate::run::RunScope;
+use crate::refusal::Problem;
 use crate::template::{Field, Scope};
 
 /// A Direct Reply.
 #[derive(Debug)]
-pub(crate) struct DirectReply {
+struct DirectReply {
     message: Option<Field>,
 }
 
-impl DirectReply {
-    pub(crate) fn read(node: &DocumentNode) -> Self {
-        let accepts = node.accepts_variables("directReplyMessage", true);
-        Self {
-            message: node
-                .inputs
-                .get("directReplyMessage")
-                .map(|message| Field::read(message, accepts)),
-        }
+pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
+    let accepts = node.accepts_variables("directReplyMessage", true);
+    Ok(Box::new(DirectReply {
+        message: node
+            .inputs
+            .get("directReplyMessage")
+            .map(|message| Field::read(message, accepts)),
+    }))
+}
+
+impl Node for DirectReply {
+    fn fields(&self) -> Vec<(&'static str, &Field)> {
+        self.message
+            .iter()
+            .map(|message| ("directReplyMessage", message))
+            .collect()
     }
 
-    /// What it says, as text.
-    pub(crate) fn text<S: Scope + ?Sized>(&self, scope: &S) -> String {
+    fn in_words(&self, _label: &str, scope: &dyn Scope) -> String {
         let message = self.message.as_ref().map(|message| message.resolve(scope));
-        message
-            .map(|message| js::text(&message).into_owned())
-            .unwrap_or_default()
+        let text = message.as_ref().map(js::text).unwrap_or_default();
+        format!("Reply “{text}”")
     }
 
-    pub(crate) fn run<H: Host + ?Sized>(&self, scope: &RunScope<'_, H>) -> Ran {
+    fn run<'a>(&'a self, at: At<'a>) -> Step<'a> {
         let mut output = Map::with_capacity(1);
         if let Some(message) = &self.message {
-            output.insert("content".to_owned(), message.resolve(scope));
+            let message = message.resolve(&at.scope);
+            if at.scope.is_last() {
+                at.scope.say_token(&js::text(&message));
+            }
+            output.insert("content".to_owned(), message);
         }
-        Ran {
-            input: Body::Empty,
-            output: Body::json(Value::Object(output)),
-            state: None,
-            said: None,
-            taken: None,
-        }
+        Step::Done(Ok(Outcome::Ran(Ran::new(
+            Body::Empty,
+            Body::json(Value::Object(output)),
+        ))))
     }
 }

@@ -1,17 +1,15 @@
 //! Human Input (format §5.2): asks, and routes by the answer.
 
-use countersign_domain::Outcome as Answered;
-use serde::{Deserialize, Serialize};
+use countersign_domain::{Outcome as Answered, Role};
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
-use super::{Outcome, Ran};
+use super::{At, Decision, Nature, Node, Outcome, Question, Ran, Step};
 use crate::document::DocumentNode;
-use crate::host::Host;
+use crate::graph::Outputs;
 use crate::js;
-use crate::record::{Body, NodeFacts};
+use crate::record::Body;
 use crate::refusal::{Problem, ProblemKind};
-use crate::run::RunScope;
+use crate::run::{RunScope, Said};
 use crate::template::{Field, Scope};
 
 /// What is asked when the flow says nothing.
@@ -19,58 +17,70 @@ const DEFAULT_QUESTION: &str = "Do you want to proceed?";
 
 /// A Human Input with a fixed text.
 #[derive(Debug)]
-pub(crate) struct HumanInput {
+struct HumanInput {
     description: Option<Field>,
     /// `humanInputEnableFeedback` as it was stored; the record repeats it.
     enable_feedback: Option<Value>,
 }
 
-/// A question that is asked now.
-pub(crate) struct Question {
-    pub(crate) text: String,
-    pub(crate) description: String,
-    pub(crate) feedback_enabled: bool,
-    pub(crate) input: Value,
+pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
+    if node
+        .inputs
+        .get("humanInputDescriptionType")
+        .and_then(Value::as_str)
+        != Some("fixed")
+    {
+        let message = format!(
+            "the Human Input {} lets a language model write its question, which is not there yet; \
+             set its description type to fixed",
+            node.described()
+        );
+        return Err(Problem::at(ProblemKind::Setting, &node.id, &node.label, message));
+    }
+    let accepts = node.accepts_variables("humanInputDescription", true);
+    Ok(Box::new(HumanInput {
+        description: node
+            .inputs
+            .get("humanInputDescription")
+            .map(|text| Field::read(text, accepts)),
+        enable_feedback: node.inputs.get("humanInputEnableFeedback").cloned(),
+    }))
 }
 
-/// The answer to the step that waits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Decision {
-    /// The index of the node it is for.
-    pub(crate) node: usize,
-    pub(crate) outcome: Answered,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) feedback: Option<Value>,
-    pub(crate) start_node_id: String,
+impl Node for HumanInput {
+    fn nature(&self) -> Nature {
+        Nature {
+            asks: true,
+            ..Nature::default()
+        }
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::Indexed(Some(2))
+    }
+
+    fn fields(&self) -> Vec<(&'static str, &Field)> {
+        self.description
+            .iter()
+            .map(|field| ("humanInputDescription", field))
+            .collect()
+    }
+
+    fn in_words(&self, _label: &str, scope: &dyn Scope) -> String {
+        format!("Ask: {}", self.description(scope))
+    }
+
+    fn run<'a>(&'a self, at: At<'a>) -> Step<'a> {
+        Step::Done(Ok(match at.decision {
+            Some(decision) => Outcome::Ran(self.decided(&at.scope, decision)),
+            None => Outcome::Asks(Box::new(self.ask(&at.scope))),
+        }))
+    }
 }
 
 impl HumanInput {
-    pub(crate) fn read(node: &DocumentNode) -> Result<Self, Problem> {
-        if node
-            .inputs
-            .get("humanInputDescriptionType")
-            .and_then(Value::as_str)
-            != Some("fixed")
-        {
-            let message = format!(
-                "the Human Input {} lets a language model write its question, which is not there yet; \
-                 set its description type to fixed",
-                node.described()
-            );
-            return Err(Problem::at(ProblemKind::Setting, &node.id, &node.label, message));
-        }
-        let accepts = node.accepts_variables("humanInputDescription", true);
-        Ok(Self {
-            description: node
-                .inputs
-                .get("humanInputDescription")
-                .map(|text| Field::read(text, accepts)),
-            enable_feedback: node.inputs.get("humanInputEnableFeedback").cloned(),
-        })
-    }
-
     /// What it asks.
-    pub(crate) fn description<S: Scope + ?Sized>(&self, scope: &S) -> String {
+    fn description(&self, scope: &dyn Scope) -> String {
         match self.description.as_ref().map(|field| field.resolve(scope)) {
             Some(value) if js::truthy(Some(&value)) => js::text(&value).into_owned(),
             _ => DEFAULT_QUESTION.to_owned(),
@@ -81,18 +91,7 @@ impl HumanInput {
         js::truthy(self.enable_feedback.as_ref())
     }
 
-    pub(crate) fn run<H: Host + ?Sized>(
-        &self,
-        scope: &RunScope<'_, H>,
-        decision: Option<&Decision>,
-    ) -> Outcome {
-        match decision {
-            Some(decision) => Outcome::Ran(self.decided(scope, decision)),
-            None => Outcome::Asks(self.ask(scope)),
-        }
-    }
-
-    fn ask<H: Host + ?Sized>(&self, scope: &RunScope<'_, H>) -> Question {
+    fn ask(&self, scope: &RunScope<'_>) -> Question {
         let description = self.description(scope);
         let text = format!(
             "{}\n\n{description}",
@@ -108,10 +107,11 @@ impl HumanInput {
             description,
             feedback_enabled: self.feedback_enabled(),
             input: Value::Object(input),
+            carried: None,
         }
     }
 
-    fn decided<H: Host + ?Sized>(&self, scope: &RunScope<'_, H>, decision: &Decision) -> Ran {
+    fn decided(&self, scope: &RunScope<'_>, decision: &Decision) -> Ran {
         let word = decision.outcome.human_input_type();
         let said = decision
             .feedback
@@ -140,28 +140,17 @@ impl HumanInput {
             Value::Object(condition)
         };
         let conditions = [condition(Answered::Approve), condition(Answered::Reject)];
+        let output = Body::json(json!({"content": content, "conditions": conditions}));
         Ran {
-            input: Body::json(Value::Object(input)),
-            output: Body::json(json!({"content": content, "conditions": conditions})),
-            state: None,
-            said: said.cloned(),
+            said: said
+                .map(|said| Said::new(Role::User, said.clone()))
+                .into_iter()
+                .collect(),
             taken: Some(match decision.outcome {
                 Answered::Approve => 0,
                 Answered::Reject => 1,
             }),
+            ..Ran::new(Body::json(Value::Object(input)), output)
         }
     }
-}
-
-/// The `action` object that clients build their buttons from (webhook spec §8.1).
-pub(crate) fn action(id: Uuid, node: &NodeFacts, input: &Value) -> Value {
-    json!({
-        "id": id.hyphenated().to_string(),
-        "mapping": {"approve": "Proceed", "reject": "Reject"},
-        "elements": [
-            {"type": "agentflowv2-approve-button", "label": "Proceed"},
-            {"type": "agentflowv2-reject-button", "label": "Reject"},
-        ],
-        "data": {"nodeId": node.id, "nodeLabel": node.label, "input": input},
-    })
 }

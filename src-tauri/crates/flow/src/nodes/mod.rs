@@ -1,69 +1,172 @@
-//! The kinds of nodes, one file each. A kind is added by a file here, its row in [`KINDS`] and its arms below.
+//! The kinds of nodes, one file each. A kind is added by a file here and its row in [`KINDS`].
 
 mod condition;
 mod direct_reply;
+mod execute_flow;
 mod human_input;
+mod iteration;
+mod loop_back;
 mod start;
 
 pub use condition::plain_text;
 
+use std::fmt;
 use std::sync::Arc;
+
+use countersign_domain::Outcome as Answered;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::document::DocumentNode;
 use crate::graph::Outputs;
-use crate::host::Host;
+use crate::host::{CalledFlow, HostFuture};
 use crate::record::{Body, NodeFacts};
 use crate::refusal::{Problem, ProblemKind};
-use crate::run::RunScope;
-use crate::template::Scope;
-use serde_json::Value;
-
-pub(crate) use human_input::{Decision, Question, action};
+use crate::run::{RunScope, Said};
+use crate::template::{Field, Scope};
 
 pub(crate) const START: &str = "startAgentflow";
 pub(crate) const STICKY_NOTE: &str = "stickyNoteAgentflow";
+pub(crate) const HUMAN_INPUT: &str = "humanInputAgentflow";
+pub(crate) const ITERATION: &str = "iterationAgentflow";
 
-/// The kinds of AgentFlow v2: `data.name` and the editor's name for it (format §5).
-const KINDS: [(&str, &str); 15] = [
-    (START, "Start"),
-    ("humanInputAgentflow", "Human Input"),
-    ("conditionAgentflow", "Condition"),
-    ("directReplyAgentflow", "Direct Reply"),
-    (STICKY_NOTE, "Sticky Note"),
-    ("conditionAgentAgentflow", "Condition Agent"),
-    ("httpAgentflow", "HTTP"),
-    ("customFunctionAgentflow", "Custom Function"),
-    ("executeFlowAgentflow", "Execute Flow"),
-    ("iterationAgentflow", "Iteration"),
-    ("loopAgentflow", "Loop"),
-    ("llmAgentflow", "LLM"),
-    ("agentAgentflow", "Agent"),
-    ("toolAgentflow", "Tool"),
-    ("retrieverAgentflow", "Retriever"),
+type Read = fn(&DocumentNode) -> Result<Box<dyn Node>, Problem>;
+
+/// A kind of AgentFlow v2 (format §5).
+struct Kind {
+    /// `data.name`.
+    name: &'static str,
+    /// The editor's name for it.
+    title: &'static str,
+    /// Compiles a node of it; absent while it cannot run here.
+    read: Option<Read>,
+}
+
+const fn kind(name: &'static str, title: &'static str, read: Read) -> Kind {
+    Kind {
+        name,
+        title,
+        read: Some(read),
+    }
+}
+
+const fn not_yet(name: &'static str, title: &'static str) -> Kind {
+    Kind {
+        name,
+        title,
+        read: None,
+    }
+}
+
+const KINDS: [Kind; 15] = [
+    kind(START, "Start", start::read),
+    kind(HUMAN_INPUT, "Human Input", human_input::read),
+    kind("conditionAgentflow", "Condition", condition::read),
+    kind("directReplyAgentflow", "Direct Reply", direct_reply::read),
+    not_yet(STICKY_NOTE, "Sticky Note"),
+    not_yet("conditionAgentAgentflow", "Condition Agent"),
+    not_yet("httpAgentflow", "HTTP"),
+    not_yet("customFunctionAgentflow", "Custom Function"),
+    kind("executeFlowAgentflow", "Execute Flow", execute_flow::read),
+    kind(ITERATION, "Iteration", iteration::read),
+    kind("loopAgentflow", "Loop", loop_back::read),
+    not_yet("llmAgentflow", "LLM"),
+    not_yet("agentAgentflow", "Agent"),
+    not_yet("toolAgentflow", "Tool"),
+    not_yet("retrieverAgentflow", "Retriever"),
 ];
 
 /// The editor's name for a kind.
 pub(crate) fn title(name: &str) -> &str {
     KINDS
         .iter()
-        .find(|(kind, _)| *kind == name)
-        .map_or(name, |(_, title)| title)
+        .find(|kind| kind.name == name)
+        .map_or(name, |kind| kind.title)
 }
 
-/// A node that was read.
-#[derive(Debug)]
-pub(crate) struct Node {
-    pub(crate) facts: Arc<NodeFacts>,
-    pub(crate) kind: Kind,
+/// Compiles a node.
+pub(crate) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
+    let known = KINDS.iter().find(|kind| kind.name == node.name);
+    let (problem, title) = match known {
+        Some(Kind { read: Some(read), .. }) => return read(node),
+        Some(kind) => (ProblemKind::NotSupportedYet, kind.title),
+        None => (ProblemKind::UnknownKind, node.name.as_str()),
+    };
+    Err(Problem::at(
+        problem,
+        &node.id,
+        &node.label,
+        format!("{title} {}", node.described()),
+    ))
 }
 
-/// What a node does, with its inputs compiled.
-#[derive(Debug)]
-pub(crate) enum Kind {
-    Start,
-    HumanInput(human_input::HumanInput),
-    Condition(condition::Condition),
-    DirectReply(direct_reply::DirectReply),
+/// How a node works, as far as the runner has to know it beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Nature {
+    /// It waits for a person whenever it is reached. It is taken up last, so that what lies beside it is done first.
+    pub(crate) asks: bool,
+    /// It touches the world: what led to it is made durable before it runs.
+    pub(crate) outside: bool,
+    /// It takes time and changes nothing but its own record, so that it can run beside others of its sort.
+    pub(crate) beside: bool,
+}
+
+/// A node with its inputs compiled.
+pub(crate) trait Node: fmt::Debug + Send + Sync {
+    /// How it works.
+    fn nature(&self) -> Nature {
+        Nature::default()
+    }
+
+    /// Its outputs.
+    fn outputs(&self) -> Outputs {
+        Outputs::One
+    }
+
+    /// The inputs that may hold references, by name.
+    fn fields(&self) -> Vec<(&'static str, &Field)> {
+        Vec::new()
+    }
+
+    /// The flows that it calls, by id.
+    fn calls(&self) -> Option<&str> {
+        None
+    }
+
+    /// The node that it leads back to, by id.
+    fn leads_back_to(&self) -> Option<&str> {
+        None
+    }
+
+    /// What it will do, for people.
+    fn in_words(&self, label: &str, scope: &dyn Scope) -> String;
+
+    /// Runs it. The error is the message of the failure.
+    fn run<'a>(&'a self, at: At<'a>) -> Step<'a>;
+
+    /// For a node that called a flow or went through a list: makes its record of what came out.
+    fn returned(&self, _scope: &RunScope<'_>, _input: Body, _returned: Returned) -> Result<Ran, String> {
+        Err("this step called nothing".to_owned())
+    }
+}
+
+/// Where a node runs.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) scope: RunScope<'a>,
+    /// The answer to what it asked.
+    pub(crate) decision: Option<&'a Decision>,
+    /// What it left for itself when it ran last, see [`Outcome::Again`] and [`Question::carried`].
+    pub(crate) carried: Option<&'a Value>,
+}
+
+/// A node at work.
+pub(crate) enum Step<'a> {
+    /// It is done already.
+    Done(Result<Outcome, String>),
+    /// It waits for the world.
+    Waits(HostFuture<'a, Result<Outcome, String>>),
 }
 
 /// What running a node came to.
@@ -71,7 +174,29 @@ pub(crate) enum Outcome {
     /// It ran.
     Ran(Ran),
     /// It waits for a person.
-    Asks(Question),
+    Asks(Box<Question>),
+    /// It did one thing of several and goes on from this value, which is kept in the run.
+    Again(Value),
+    /// It calls a flow; what comes out goes to [`Node::returned`].
+    Calls {
+        input: Body,
+        flow: Box<CalledFlow>,
+        id: String,
+        question: String,
+    },
+    /// It runs the nodes that lie in it once for each item; what comes out goes to [`Node::returned`].
+    Iterates { input: Body, items: Vec<Value> },
+}
+
+/// What came out of a called flow or a list.
+pub(crate) enum Returned {
+    /// The text of the called flow, or why it failed.
+    Flow {
+        question: String,
+        result: Result<String, String>,
+    },
+    /// The text of each item.
+    Items(Vec<String>),
 }
 
 /// A node that ran.
@@ -80,70 +205,58 @@ pub(crate) struct Ran {
     pub(crate) output: Body,
     /// The flow state after it, if it changed.
     pub(crate) state: Option<Arc<Value>>,
-    /// A message that the user said in it.
-    pub(crate) said: Option<Value>,
+    /// What was said in it.
+    pub(crate) said: Vec<Said>,
     /// The output that was taken, for nodes that decide.
     pub(crate) taken: Option<usize>,
+    /// The node that runs again, for a Loop.
+    pub(crate) back_to: Option<usize>,
 }
 
-impl Kind {
-    pub(crate) fn read(node: &DocumentNode) -> Result<Self, Problem> {
-        match node.name.as_str() {
-            START => Ok(Self::Start),
-            "humanInputAgentflow" => human_input::HumanInput::read(node).map(Self::HumanInput),
-            "conditionAgentflow" => Ok(Self::Condition(condition::Condition::read(node))),
-            "directReplyAgentflow" => Ok(Self::DirectReply(direct_reply::DirectReply::read(node))),
-            name => match KINDS.iter().find(|(kind, _)| *kind == name) {
-                Some((_, title)) => Err(Problem::at(
-                    ProblemKind::NotSupportedYet,
-                    &node.id,
-                    &node.label,
-                    format!("{title} {}", node.described()),
-                )),
-                None => Err(Problem::at(
-                    ProblemKind::UnknownKind,
-                    &node.id,
-                    &node.label,
-                    format!("{name} {}", node.described()),
-                )),
-            },
+impl Ran {
+    /// A node that only made an output.
+    pub(crate) fn new(input: Body, output: Body) -> Self {
+        Self {
+            input,
+            output,
+            state: None,
+            said: Vec::new(),
+            taken: None,
+            back_to: None,
         }
     }
+}
 
-    pub(crate) fn outputs(&self) -> Outputs {
-        match self {
-            Self::Start | Self::DirectReply(_) => Outputs::One,
-            Self::HumanInput(_) => Outputs::Indexed(Some(2)),
-            Self::Condition(condition) => Outputs::Indexed(condition.output_count()),
-        }
-    }
+/// A question that is asked now.
+pub(crate) struct Question {
+    pub(crate) text: String,
+    pub(crate) description: String,
+    pub(crate) feedback_enabled: bool,
+    pub(crate) input: Value,
+    /// What the node needs again when it is answered.
+    pub(crate) carried: Option<Value>,
+}
 
-    /// Whether it waits for a person.
-    pub(crate) fn waits(&self) -> bool {
-        matches!(self, Self::HumanInput(_))
-    }
+/// The answer to the step that waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Decision {
+    /// The index of the node it is for.
+    pub(crate) node: usize,
+    pub(crate) outcome: Answered,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) feedback: Option<Value>,
+    pub(crate) start_node_id: String,
+}
 
-    /// What it will do, for people.
-    pub(crate) fn in_words<S: Scope + ?Sized>(&self, label: &str, scope: &S) -> String {
-        match self {
-            Self::Start => "Start".to_owned(),
-            Self::HumanInput(gate) => format!("Ask: {}", gate.description(scope)),
-            Self::Condition(_) => format!("Check “{label}”"),
-            Self::DirectReply(reply) => format!("Reply “{}”", reply.text(scope)),
-        }
-    }
-
-    /// Runs it. The error is the message of the failure.
-    pub(crate) async fn run<H: Host + ?Sized>(
-        &self,
-        scope: &RunScope<'_, H>,
-        decision: Option<&Decision>,
-    ) -> Result<Outcome, String> {
-        match self {
-            Self::Start => start::run(scope).map(Outcome::Ran),
-            Self::HumanInput(gate) => Ok(gate.run(scope, decision)),
-            Self::Condition(condition) => condition.run(scope).map(Outcome::Ran),
-            Self::DirectReply(reply) => Ok(Outcome::Ran(reply.run(scope))),
-        }
-    }
+/// The `action` object that clients build their buttons from (webhook spec §8.1).
+pub(crate) fn action(id: Uuid, node: &NodeFacts, label: &str, input: &Value) -> Value {
+    json!({
+        "id": id.hyphenated().to_string(),
+        "mapping": {"approve": "Proceed", "reject": "Reject"},
+        "elements": [
+            {"type": "agentflowv2-approve-button", "label": "Proceed"},
+            {"type": "agentflowv2-reject-button", "label": "Reject"},
+        ],
+        "data": {"nodeId": node.id, "nodeLabel": label, "input": input},
+    })
 }

@@ -71,4 +71,24 @@ impl Field {
             ),
         }
     }
+
+    /// Tells each node that it refers to.
+    pub(crate) fn refers_to<'a>(&'a self, tell: &mut dyn FnMut(&'a str)) {
+        match self {
+            Self::Plain(_) => {}
+            Self::Text(template) => template.refers_to(tell),
+            Self::List(fields) => fields.iter().for_each(|field| field.refers_to(tell)),
+            Self::Object(fields) => fields.iter().for_each(|(_, field)| field.refers_to(tell)),
+        }
+    }
+
+    /// The first reference that has no value now, as it is written.
+    pub(crate) fn unresolved(&self, scope: &dyn Scope) -> Option<&str> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Text(template) => template.unresolved(scope),
+            Self::List(fields) => fields.iter().find_map(|field| field.unresolved(scope)),
+            Self::Object(fields) => fields.iter().find_map(|(_, field)| field.unresolved(scope)),
+        }
+    }
 }

@@ -146,6 +146,28 @@ impl Template {
         }
     }
 
+    /// Tells each node that it refers to.
+    pub(crate) fn refers_to<'a>(&'a self, tell: &mut dyn FnMut(&'a str)) {
+        for part in &self.parts {
+            if let Part::Token {
+                reference: Reference::Content(node) | Reference::Output { node, .. },
+                ..
+            } = part
+            {
+                tell(node);
+            }
+        }
+    }
+
+    /// The first reference that has no value now, as it is written.
+    pub(crate) fn unresolved(&self, scope: &dyn Scope) -> Option<&str> {
+        let mut out = String::new();
+        self.parts.iter().find_map(|part| match part {
+            Part::Token { written, reference } if !reference.write(scope, &mut out) => Some(&**written),
+            _ => None,
+        })
+    }
+
     /// The text with its references replaced. A template that is nothing but one `<node id>.output.<path>` gives
     /// a number, a boolean or null as it is (§7.4).
     pub fn render<S: Scope + ?Sized>(&self, scope: &S) -> Value {

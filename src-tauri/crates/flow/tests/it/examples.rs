@@ -27,7 +27,8 @@ fn answered(
     let host = TestHost::new();
     let (mut run, stop) = stopped(plan, body, &host);
     let past = chat(&run);
-    run.answer(plan, answer(outcome, note), past).unwrap();
+    run.answer(plan, &TestHost::new(), answer(outcome, note), past)
+        .unwrap();
     assert_eq!(to_rest(&mut run, plan, &host), Advance::Finished);
     (stop.description, run.final_text())
 }
@@ -61,13 +62,15 @@ fn two_gates() {
     let host = TestHost::new();
     let (mut run, _) = stopped(&plan, json!({"change": "C-1"}), &host);
     let past = chat(&run);
-    run.answer(&plan, answer(Approve, Some("sound")), past).unwrap();
+    run.answer(&plan, &TestHost::new(), answer(Approve, Some("sound")), past)
+        .unwrap();
     let second = stop_of(to_rest(&mut run, &plan, &host));
     assert_eq!(
         second.description,
         "May the change C-1 go live?\n\nThe first reviewer said: sound"
     );
-    run.answer(&plan, answer(Approve, None), Vec::new()).unwrap();
+    run.answer(&plan, &TestHost::new(), answer(Approve, None), Vec::new())
+        .unwrap();
     to_rest(&mut run, &plan, &host);
     assert_eq!(run.final_text(), "accepted C-1: proceed");
     assert_eq!(

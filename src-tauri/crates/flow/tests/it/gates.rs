@@ -62,8 +62,13 @@ fn an_answer_has_the_recorded_form() {
     let (plan, host) = (deploy(), TestHost::new());
     let (mut run, _) = stopped(&plan, json!({"item": "v1"}), &host);
     let past = chat(&run);
-    run.answer(&plan, answer(Approve, Some("looks right")), past)
-        .unwrap();
+    run.answer(
+        &plan,
+        &TestHost::new(),
+        answer(Approve, Some("looks right")),
+        past,
+    )
+    .unwrap();
     assert_eq!(run.waiting(), None);
     assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
     let condition = |kind: &str, fulfilled: bool| {
@@ -103,7 +108,8 @@ fn without_a_note_the_word_stands_for_it() {
     for feedback in [None, Some("")] {
         let (mut run, _) = stopped(&plan, json!({"item": "v1"}), &host);
         let past = chat(&run);
-        run.answer(&plan, answer(Reject, feedback), past).unwrap();
+        run.answer(&plan, &TestHost::new(), answer(Reject, feedback), past)
+            .unwrap();
         to_rest(&mut run, &plan, &host);
         assert_eq!(order(&run), ["s", "h0", "d1"]);
         assert_eq!(
@@ -144,7 +150,7 @@ fn a_note_counts_although_it_was_not_asked_for() {
         feedback: Some(json!({"a": 1})),
         start_node_id: None,
     };
-    run.answer(&plan, note, Vec::new()).unwrap();
+    run.answer(&plan, &TestHost::new(), note, Vec::new()).unwrap();
     to_rest(&mut run, &plan, &host);
     let record = serde_json::to_value(&run.records()[1]).unwrap();
     assert_eq!(
@@ -177,11 +183,14 @@ fn a_wrong_answer_changes_nothing() {
             waiting: "humanInputAgentflow_0".to_owned(),
             named: named.to_owned(),
         };
-        assert_eq!(run.answer(&plan, wrong, Vec::new()), Err(expected));
+        assert_eq!(
+            run.answer(&plan, &TestHost::new(), wrong, Vec::new()),
+            Err(expected)
+        );
     }
     let other = crate::support::plan(vec![start(json!({}))], &[]);
     assert_eq!(
-        run.answer(&other, answer(Approve, None), Vec::new()),
+        run.answer(&other, &TestHost::new(), answer(Approve, None), Vec::new()),
         Err(AnswerError::OtherPlan)
     );
     assert_eq!(serde_json::to_string(&run).unwrap(), before);
@@ -194,14 +203,14 @@ fn a_wrong_answer_changes_nothing() {
         start_node_id: Some("humanInputAgentflow_0".to_owned()),
         ..answer(Approve, None)
     };
-    run.answer(&plan, right, Vec::new()).unwrap();
+    run.answer(&plan, &TestHost::new(), right, Vec::new()).unwrap();
     assert_eq!(
-        run.answer(&plan, answer(Reject, None), Vec::new()),
+        run.answer(&plan, &TestHost::new(), answer(Reject, None), Vec::new()),
         Err(AnswerError::NotWaiting)
     );
     assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
     assert_eq!(
-        run.answer(&plan, answer(Reject, None), Vec::new()),
+        run.answer(&plan, &TestHost::new(), answer(Reject, None), Vec::new()),
         Err(AnswerError::NotWaiting)
     );
 }
@@ -228,8 +237,13 @@ fn two_gates_ask_one_after_the_other() {
     let host = TestHost::new();
     let (mut run, first) = stopped(&plan, json!({}), &host);
     let mut past = chat(&run);
-    run.answer(&plan, answer(Approve, Some("one")), past.clone())
-        .unwrap();
+    run.answer(
+        &plan,
+        &TestHost::new(),
+        answer(Approve, Some("one")),
+        past.clone(),
+    )
+    .unwrap();
     let second = stop_of(to_rest(&mut run, &plan, &host));
     assert_eq!(second.text, "one\n\nsecond?", "the note is the last message");
     assert_ne!(first.action["id"], second.action["id"]);
@@ -238,7 +252,8 @@ fn two_gates_ask_one_after_the_other() {
         json!([{"content": " ", "role": "user"}, {"content": "\n\nfirst?", "role": "assistant"}, {"role": "user", "content": "one"}])
     );
     past.extend(chat(&run));
-    run.answer(&plan, answer(Reject, Some("two")), past).unwrap();
+    run.answer(&plan, &TestHost::new(), answer(Reject, Some("two")), past)
+        .unwrap();
     to_rest(&mut run, &plan, &host);
     assert_eq!(order(&run), ["s", "h0", "h1", "d2"]);
     let messages = serde_json::to_value(&run.records()[2]).unwrap()["data"]["input"]["messages"].clone();
@@ -286,7 +301,8 @@ fn reject_runs_nothing_that_hangs_on_proceed() {
         (Approve, vec!["s", "h0", "d0", "d1"]),
     ] {
         let (mut run, _) = stopped(&plan, json!({}), &host);
-        run.answer(&plan, answer(outcome, None), Vec::new()).unwrap();
+        run.answer(&plan, &TestHost::new(), answer(outcome, None), Vec::new())
+            .unwrap();
         to_rest(&mut run, &plan, &host);
         assert_eq!(order(&run), expected, "{outcome:?}");
     }
@@ -302,7 +318,8 @@ fn a_node_on_both_branches_runs_once() {
     let host = TestHost::new();
     for outcome in [Approve, Reject] {
         let (mut run, _) = stopped(&plan, json!({}), &host);
-        run.answer(&plan, answer(outcome, None), Vec::new()).unwrap();
+        run.answer(&plan, &TestHost::new(), answer(outcome, None), Vec::new())
+            .unwrap();
         to_rest(&mut run, &plan, &host);
         assert_eq!(order(&run), ["s", "h0", "d0"]);
     }
@@ -335,11 +352,13 @@ fn what_lies_beside_a_gate_runs_before_the_question() {
         (first.description.as_str(), run.final_text().as_str()),
         ("go?", "\n\ngo?")
     );
-    run.answer(&plan, answer(Approve, None), Vec::new()).unwrap();
+    run.answer(&plan, &TestHost::new(), answer(Approve, None), Vec::new())
+        .unwrap();
     let second = stop_of(to_rest(&mut run, &plan, &host));
     assert_eq!(second.description, "and this?");
     assert_eq!(order(&run), ["s", "d0", "d1", "h0", "d2", "h1!"]);
-    run.answer(&plan, answer(Approve, None), Vec::new()).unwrap();
+    run.answer(&plan, &TestHost::new(), answer(Approve, None), Vec::new())
+        .unwrap();
     assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
     assert_eq!(order(&run), ["s", "d0", "d1", "h0", "d2", "h1"]);
 }
@@ -361,7 +380,8 @@ fn a_join_across_a_gate_runs_once_after_the_answer() {
         let (mut run, _) = stopped(&plan, json!({}), &host);
         let stored = serde_json::to_string(&run).unwrap();
         run = serde_json::from_str(&stored).unwrap();
-        run.answer(&plan, answer(outcome, None), Vec::new()).unwrap();
+        run.answer(&plan, &TestHost::new(), answer(outcome, None), Vec::new())
+            .unwrap();
         assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
         assert_eq!(
             (order(&run), run.final_text()),
@@ -424,7 +444,9 @@ fn a_stored_run_holds_its_payload_once_and_goes_on_from_there() {
     let mut again: Run = serde_json::from_str(&stored).unwrap();
     assert_eq!(again.waiting(), Some(&stop));
     assert_eq!(records(&again), records(&run));
-    again.answer(&plan, answer(Approve, None), chat(&run)).unwrap();
+    again
+        .answer(&plan, &TestHost::new(), answer(Approve, None), chat(&run))
+        .unwrap();
     let decided = serde_json::to_string(&again).unwrap();
     let mut again: Run = serde_json::from_str(&decided).unwrap();
     assert_eq!(

@@ -282,6 +282,7 @@ impl Graph {
                         }
                         run.answer(
                             plan,
+                            &host,
                             answer(self.outcome(&stop.node_id), Some("note")),
                             past.clone(),
                         )

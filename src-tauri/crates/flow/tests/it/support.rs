@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_domain::{Outcome, Role, Timestamp};
-use countersign_flow::{Advance, Answer, Host, NodeFailure, PastMessage, Plan, Run, RunInput, Stop};
+use countersign_flow::{
+    Advance, Answer, Host, Incoming, NodeFailure, PastMessage, Plan, Run, RunInput, Stop,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -128,7 +130,8 @@ pub(crate) fn plan(nodes: Vec<Value>, edges: &[(&str, &str)]) -> Plan {
 
 pub(crate) fn input(body: Value) -> RunInput {
     RunInput {
-        webhook: json!({"body": body, "headers": {"host": "h"}, "query": {}}),
+        incoming: Incoming::Webhook(json!({"body": body, "headers": {"host": "h"}, "query": {}})),
+        execution_id: "execution-1".to_owned(),
         chat_id: "chat-1".to_owned(),
         session_id: "chat-1".to_owned(),
         flow_id: "flow-1".to_owned(),

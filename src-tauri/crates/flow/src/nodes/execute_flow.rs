@@ -1,0 +1,192 @@
+//! Execute Flow (format §5.8): calls another flow in the same process and takes its text. A gate inside the called
+//! flow lets this one wait; see deviation (i).
+
+use countersign_domain::Role;
+use serde_json::{Map, Value, json};
+
+use super::{At, Nature, Node, Outcome, Ran, Returned, Step};
+use crate::document::DocumentNode;
+use crate::js;
+use crate::record::Body;
+use crate::refusal::Problem;
+use crate::run::{RunScope, Said};
+use crate::start::StartTrigger;
+use crate::state::Updates;
+use crate::template::{Field, Scope};
+
+/// How deep flows may call one another.
+const DEPTH_LIMIT: usize = 10;
+
+/// What Flowise puts in front of every failure of a run; a called flow's failure is given back as text with it.
+const RUN_FAILED: &str = "Error: predictionsServices.buildChatflow - ";
+
+/// An Execute Flow.
+#[derive(Debug)]
+struct ExecuteFlow {
+    flow: Option<String>,
+    input: Option<Field>,
+    overrides: Option<Field>,
+    /// Whether the answer counts as said by the user; else by the assistant.
+    as_user: bool,
+    updates: Updates,
+}
+
+pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
+    let field = |name: &str| {
+        let value = node.inputs.get(name)?;
+        Some(Field::read(value, node.accepts_variables(name, true)))
+    };
+    let text = |name: &str| node.inputs.get(name).and_then(Value::as_str);
+    Ok(Box::new(ExecuteFlow {
+        flow: text("executeFlowSelectedFlow")
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned),
+        input: field("executeFlowInput"),
+        overrides: field("executeFlowOverrideConfig"),
+        as_user: text("executeFlowReturnResponseAs") == Some("userMessage"),
+        updates: Updates::read(node, "executeFlowUpdateState"),
+    }))
+}
+
+impl Node for ExecuteFlow {
+    fn fields(&self) -> Vec<(&'static str, &Field)> {
+        let named = [
+            ("executeFlowInput", &self.input),
+            ("executeFlowOverrideConfig", &self.overrides),
+        ];
+        let mut fields: Vec<_> = named
+            .into_iter()
+            .filter_map(|(name, field)| Some((name, field.as_ref()?)))
+            .collect();
+        fields.extend(self.updates.fields("executeFlowUpdateState"));
+        fields
+    }
+
+    fn calls(&self) -> Option<&str> {
+        self.flow.as_deref()
+    }
+
+    fn nature(&self) -> Nature {
+        Nature::default()
+    }
+
+    fn in_words(&self, label: &str, _scope: &dyn Scope) -> String {
+        format!("Run the flow of “{label}”")
+    }
+
+    fn run<'a>(&'a self, at: At<'a>) -> Step<'a> {
+        Step::Done(self.call(&at.scope))
+    }
+
+    fn returned(&self, scope: &RunScope<'_>, input: Body, returned: Returned) -> Result<Ran, String> {
+        let Returned::Flow { question, result } = returned else {
+            return Err("this step called no flow".to_owned());
+        };
+        let text = result.unwrap_or_else(|message| error_text(500, &format!("{RUN_FAILED}{message}")));
+        Ok(self.ran(scope, input, &question, text))
+    }
+}
+
+impl ExecuteFlow {
+    fn call(&self, scope: &RunScope<'_>) -> Result<Outcome, String> {
+        let question = self.input.as_ref().map(|input| input.resolve(scope));
+        let question = question.as_ref().map(js::text).unwrap_or_default().into_owned();
+        if let Some(overrides) = &self.overrides {
+            check_overrides(&overrides.resolve(scope))?;
+        }
+        let Some(id) = &self.flow else {
+            return Err("No flow is selected to be executed".to_owned());
+        };
+        let own = scope.flow_id();
+        if id == own {
+            return Err("Error: Cannot call the same agentflow!".to_owned());
+        }
+        let callers = scope.callers();
+        if callers.iter().any(|caller| caller == id) || callers.len() >= DEPTH_LIMIT {
+            let way: Vec<&str> = callers
+                .iter()
+                .map(String::as_str)
+                .chain([own, id.as_str()])
+                .collect();
+            return Err(format!(
+                "The flows call one another without end: {}",
+                way.join(" → ")
+            ));
+        }
+        let input = Body::json(json!({"messages": [{"role": "user", "content": question}]}));
+        let refused = |status: u16, message: String| {
+            let text = error_text(status, &message);
+            Ok(Outcome::Ran(self.ran(scope, input.clone(), &question, text)))
+        };
+        let Some(flow) = scope.host.called_flow(id) else {
+            return refused(404, format!("Chatflow {id} not found in the database!"));
+        };
+        let start = flow.plan.start();
+        if start.trigger == StartTrigger::WebhookTrigger {
+            let method = start.method.as_deref().unwrap_or("POST");
+            let message = format!(
+                "{RUN_FAILED}This flow is configured as a Webhook Trigger. \
+                 Call {method} /api/v1/webhook/{id} instead of the prediction API."
+            );
+            return refused(500, message);
+        }
+        Ok(Outcome::Calls {
+            input,
+            flow: Box::new(flow),
+            id: id.clone(),
+            question,
+        })
+    }
+
+    fn ran(&self, scope: &RunScope<'_>, input: Body, question: &str, text: String) -> Ran {
+        let mut said = Vec::with_capacity(2);
+        if scope.is_first() {
+            said.push(Said::new(Role::User, question.into()));
+        }
+        let role = if self.as_user { Role::User } else { Role::Assistant };
+        said.push(Said::named(role, text.clone().into(), slug(scope.label())));
+        if scope.is_last() {
+            scope.say_token(&text);
+        }
+        let state = self.updates.apply(scope, &text);
+        let mut output = Map::with_capacity(1);
+        output.insert("content".to_owned(), text.into());
+        Ran {
+            state,
+            said,
+            ..Ran::new(input, Body::json(Value::Object(output)))
+        }
+    }
+}
+
+fn check_overrides(overrides: &Value) -> Result<(), String> {
+    match overrides {
+        Value::String(text) if !js::trim(text).is_empty() => crate::lenient::parse(text)
+            .map(drop)
+            .map_err(|error| format!("Invalid JSON in executeFlowOverrideConfig: {error}")),
+        _ => Ok(()),
+    }
+}
+
+/// A label as the name of who speaks (format §2).
+pub(super) fn slug(label: &str) -> String {
+    let mut slug = String::with_capacity(label.len());
+    let mut in_space = false;
+    for letter in label.chars() {
+        if js::is_space(letter) {
+            if !in_space {
+                slug.push('_');
+            }
+            in_space = true;
+        } else {
+            in_space = false;
+            slug.extend(letter.to_lowercase());
+        }
+    }
+    slug
+}
+
+/// The answer of a failed call, as a client of the prediction API would have got it.
+fn error_text(status: u16, message: &str) -> String {
+    js::pretty_json(&json!({"statusCode": status, "success": false, "message": message, "stack": {}}))
+}

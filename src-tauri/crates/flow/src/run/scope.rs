@@ -1,0 +1,266 @@
+//! What references of a running node see.
+
+use std::borrow::Cow;
+
+use countersign_domain::{Role, Timestamp};
+use serde_json::Value;
+
+use super::Run;
+use crate::host::{Host, RunEvent};
+use crate::js;
+use crate::plan::{Plan, PlannedNode};
+use crate::policy::StepPolicy;
+use crate::record::{Record, RecordStatus};
+use crate::template::{Path, Scope};
+
+/// A call, before there is a run.
+pub(super) struct WebhookScope<'a>(pub(super) &'a Value);
+
+impl Scope for WebhookScope<'_> {
+    fn webhook(&self) -> Option<&Value> {
+        Some(self.0)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::default()
+    }
+}
+
+/// A run as one of its nodes sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct RunScope<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) plan: &'a Plan,
+    pub(crate) host: &'a dyn Host,
+    /// The run around an Iteration: its steps can be referred to.
+    outer: Option<&'a Run>,
+    /// The node.
+    index: usize,
+}
+
+impl<'a> RunScope<'a> {
+    pub(crate) fn new(
+        run: &'a Run,
+        plan: &'a Plan,
+        host: &'a dyn Host,
+        outer: Option<&'a Run>,
+        index: usize,
+    ) -> Self {
+        Self {
+            run,
+            plan,
+            host,
+            outer,
+            index,
+        }
+    }
+
+    /// How often its Loop has led back so far, for a Loop.
+    pub(crate) fn turns(&self) -> u32 {
+        self.run.turns_of(self.index)
+    }
+
+    /// What the operator says about the node.
+    pub(crate) fn policy(&self) -> &'a StepPolicy {
+        self.plan.policy(self.index)
+    }
+
+    /// The node.
+    pub(crate) fn node(&self) -> &'a PlannedNode {
+        self.plan.node(self.index)
+    }
+
+    /// Whether anything lies inside the node, for an Iteration.
+    pub(crate) fn has_body(&self) -> bool {
+        self.plan.has_body(self.index)
+    }
+
+    /// In strict mode: what is wrong with the references of the node.
+    pub(super) fn unresolved(&self) -> Option<String> {
+        if !self.plan.is_strict() {
+            return None;
+        }
+        let fields = self.node().kind.fields();
+        fields.into_iter().find_map(|(name, field)| {
+            let written = field.unresolved(self)?;
+            let label = self.label();
+            Some(format!(
+                "{written} in the field {name} of “{label}” has no value, and this flow is strict"
+            ))
+        })
+    }
+
+    /// The node's label.
+    pub(crate) fn label(&self) -> &'a str {
+        &self.plan.node(self.index).facts.label
+    }
+
+    /// Whether nothing has run in this run yet but Start.
+    pub(crate) fn is_first(&self) -> bool {
+        self.run.records.len() <= 1
+    }
+
+    /// Whether the answer of the run is this node's: nothing follows it, and the run is nobody's part.
+    pub(crate) fn is_last(&self) -> bool {
+        self.run.item.is_none()
+            && self.run.names.callers.is_empty()
+            && self.plan.graph().outgoing[self.index].is_empty()
+    }
+
+    /// Lets whoever listens hear a piece of the answer.
+    pub(crate) fn say_token(&self, text: &str) {
+        self.host.event(RunEvent::Token(text));
+    }
+
+    /// Equal each time this step of this run comes here, also after a restart.
+    pub(crate) fn idempotency_key(&self) -> String {
+        let node = &self.plan.node(self.index).facts.id;
+        let earlier = self
+            .run
+            .records
+            .iter()
+            .filter(|record| record.facts.id == *node)
+            .count();
+        format!("{}:{node}:{earlier}", self.run.names.execution_id)
+    }
+
+    /// The flow that runs.
+    pub(crate) fn flow_id(&self) -> &'a str {
+        &self.run.names.flow_id
+    }
+
+    /// The flows that led here by calling one another, without this one.
+    pub(crate) fn callers(&self) -> &'a [String] {
+        &self.run.names.callers
+    }
+
+    /// The run's input as one text (semantics §4.7): the question, else the form's lines, else the call as JSON.
+    pub(crate) fn input_text(&self) -> Option<String> {
+        let trigger = &self.run.trigger;
+        if let Some(question) = trigger.question.as_ref().filter(|question| !question.is_empty()) {
+            return Some(question.clone());
+        }
+        if let Some(form) = &trigger.form {
+            return Some(form_lines(form));
+        }
+        (!trigger.webhook.is_null()).then(|| js::json_text(&trigger.webhook))
+    }
+
+    /// `$flow` as scripts see it (format §5.7).
+    pub(crate) fn flow_object(&self) -> Value {
+        let names = &self.run.names;
+        serde_json::json!({
+            "input": self.input_text(),
+            "state": &*self.run.state,
+            "chatflowId": names.flow_id,
+            "sessionId": names.session_id,
+            "chatId": names.chat_id,
+            "rawOutput": "",
+            "chatHistory": [],
+        })
+    }
+
+    fn newest(&self, node_id: &str) -> Option<&'a Record> {
+        let of = |run: &'a Run| {
+            run.records
+                .iter()
+                .rev()
+                // A question that waits has no value yet: what it will be is what is asked.
+                .find(|record| record.facts.id == node_id && record.status != RecordStatus::Stopped)
+        };
+        of(self.run).or_else(|| of(self.outer?))
+    }
+}
+
+impl Scope for RunScope<'_> {
+    fn question(&self) -> &str {
+        self.run.question().unwrap_or_default()
+    }
+
+    fn webhook(&self) -> Option<&Value> {
+        Some(&self.run.trigger.webhook)
+    }
+
+    fn form(&self) -> Option<&Value> {
+        self.run.trigger.form.as_ref()
+    }
+
+    fn iteration(&self) -> Option<&Value> {
+        self.run.item.as_ref().map(|item| &item.value)
+    }
+
+    fn flow(&self, path: &Path) -> Option<Cow<'_, Value>> {
+        let names = &self.run.names;
+        let text = |text: &str| Some(Cow::Owned(Value::String(text.to_owned())));
+        path.get_from(|first| match first {
+            "state" => Some(Cow::Borrowed(&*self.run.state)),
+            "sessionId" => text(&names.session_id),
+            "chatId" => text(&names.chat_id),
+            "chatflowId" | "chatflowid" => text(&names.flow_id),
+            "apiMessageId" => text(&names.api_message_id),
+            "runtimeChatHistoryLength" => Some(Cow::Owned(self.runtime_messages_length().into())),
+            "chatHistory" => Some(Cow::Owned(Value::Array(self.run.messages()))),
+            _ => None,
+        })
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.host.variable(name)
+    }
+
+    fn chat_history(&self) -> String {
+        let past = self
+            .run
+            .past
+            .iter()
+            .map(|message| (message.role, Cow::Borrowed(message.content.as_str())));
+        let said = self
+            .run
+            .runtime
+            .iter()
+            .map(|said| (said.role, js::text(&said.content)));
+        let lines: Vec<_> = past
+            .chain(said)
+            .filter(|(_, content)| !js::trim(content).is_empty())
+            .map(|(role, content)| match role {
+                Role::User => format!("Human: {content}"),
+                Role::Assistant => format!("Assistant: {content}"),
+            })
+            .collect();
+        lines.join("\n")
+    }
+
+    fn runtime_messages_length(&self) -> usize {
+        self.run.runtime.len().saturating_sub(1)
+    }
+
+    fn loop_count(&self) -> u64 {
+        self.run
+            .last_loop
+            .map_or(0, |index| u64::from(self.run.turns_of(index)))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.host.now()
+    }
+
+    fn content(&self, node_id: &str) -> Option<Cow<'_, Value>> {
+        self.newest(node_id)?.referenced().map(Cow::Borrowed)
+    }
+
+    fn output(&self, node_id: &str, path: &Path) -> Option<Cow<'_, Value>> {
+        self.newest(node_id)?.output.get(path)
+    }
+}
+
+/// A form as one text: `name: value` a line.
+pub(super) fn form_lines(form: &Value) -> String {
+    let Value::Object(fields) = form else {
+        return js::text(form).into_owned();
+    };
+    let lines: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", js::text(value)))
+        .collect();
+    lines.join("\n")
+}

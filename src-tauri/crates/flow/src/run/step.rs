@@ -1,0 +1,577 @@
+//! One step of a run: what is taken up next, how it is carried out and what it leaves.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use countersign_domain::{Role, Timestamp};
+use futures_util::future::{Either, select};
+use futures_util::stream::{self, StreamExt};
+use serde_json::{Value, json};
+
+use super::child::Child;
+use super::{Advance, AnswerError, NodeFailure, Phase, Run, RunScope, STEP_LIMIT, Said, Token, UnderWay};
+use crate::host::{Host, RunEvent};
+use crate::nodes::{self, At, Decision, Outcome, Question, Ran, Returned, Step};
+use crate::plan::Plan;
+use crate::policy::OnError;
+use crate::record::{Body, NodeFacts, Record, RecordStatus};
+
+/// How many steps are carried out side by side at most.
+const SIDE_BY_SIDE: usize = 16;
+
+/// How many steps are taken up at once at most.
+const TAKEN_UP_AT_ONCE: usize = 256;
+
+/// How one step ended, with its times.
+struct Carried {
+    began: Timestamp,
+    ended: Timestamp,
+    result: Result<Outcome, String>,
+}
+
+/// When a step ran.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) began: Timestamp,
+    pub(super) ended: Timestamp,
+}
+
+impl Run {
+    /// Runs the next step, or several that do not depend on one another. `plan` must be the one that the run began
+    /// with. Once the run has stopped, finished or failed, that is what every further call says.
+    ///
+    /// Records come in the same order as if one step had run after the other.
+    pub async fn advance(&mut self, plan: &Plan, host: &dyn Host) -> Advance {
+        self.step(plan, host, None).await
+    }
+
+    /// Whether the next [`Run::advance`] touches the world, so that the run has to be durable before it.
+    pub fn acts_next(&self, plan: &Plan, host: &dyn Host) -> bool {
+        if self.phase != Phase::Running {
+            return false;
+        }
+        if let Some(child) = &self.child {
+            return child.acts_next(plan, host);
+        }
+        let next = match &self.under_way {
+            Some(under_way) => Some(under_way.node),
+            None => self.next_place(plan).map(|place| self.queue[place]),
+        };
+        next.is_some_and(|index| index < plan.node_count() && plan.node(index).nature.outside)
+    }
+
+    pub(super) async fn step(&mut self, plan: &Plan, host: &dyn Host, outer: Option<&Self>) -> Advance {
+        match &self.phase {
+            Phase::Running => {}
+            Phase::Stopped { .. } => return self.stopped(),
+            Phase::Finished => return Advance::Finished,
+            Phase::Failed { failure } => return Advance::Failed(failure.clone()),
+        }
+        if !self.belongs_to(plan) {
+            return self.fail(NodeFailure {
+                node_id: String::new(),
+                node_label: String::new(),
+                message: AnswerError::OtherPlan.to_string(),
+            });
+        }
+        if self.child.is_some() {
+            return self.step_child(plan, host).await;
+        }
+        if let Some(UnderWay { node, carried }) = self.under_way.take() {
+            return self.carry_on(plan, host, outer, node, Some(carried)).await;
+        }
+        let Some(index) = self.take_next(plan) else {
+            self.phase = Phase::Finished;
+            return Advance::Finished;
+        };
+        if self.steps >= STEP_LIMIT {
+            return self.fail(failure(
+                &plan.node(index).facts,
+                "Maximum iteration limit reached".to_owned(),
+            ));
+        }
+        self.steps += 1;
+        let beside = self.take_beside(plan, index);
+        if beside.is_empty() {
+            return self.carry_on(plan, host, outer, index, None).await;
+        }
+        let mut taken = vec![index];
+        taken.extend(beside);
+        self.carry_out_side_by_side(plan, host, outer, &taken).await
+    }
+
+    /// Carries out one step, from its beginning or from where it was.
+    async fn carry_on(
+        &mut self,
+        plan: &Plan,
+        host: &dyn Host,
+        outer: Option<&Self>,
+        index: usize,
+        carried: Option<Value>,
+    ) -> Advance {
+        let facts = plan.node(index).facts.clone();
+        if carried.is_none() {
+            self.tell_began(host, &facts);
+        }
+        let decision = self.decision.take_if(|decision| decision.node == index);
+        let done = {
+            let scope = RunScope::new(self, plan, host, outer, index);
+            carry_out(&scope, decision.as_ref(), carried.as_ref()).await
+        };
+        let times = Times {
+            began: done.began,
+            ended: done.ended,
+        };
+        match done.result {
+            Ok(outcome) => self.take_outcome(plan, host, index, outcome, decision.is_some(), times),
+            Err(message) => self.step_failed(plan, host, index, message, times),
+        }
+    }
+
+    async fn carry_out_side_by_side(
+        &mut self,
+        plan: &Plan,
+        host: &dyn Host,
+        outer: Option<&Self>,
+        taken: &[usize],
+    ) -> Advance {
+        for index in taken {
+            self.tell_began(host, &plan.node(*index).facts);
+        }
+        let done: Vec<Carried> = {
+            let run = &*self;
+            let steps = taken.iter().map(|index| {
+                let scope = RunScope::new(run, plan, host, outer, *index);
+                async move { carry_out(&scope, None, None).await }
+            });
+            stream::iter(steps).buffered(SIDE_BY_SIDE).collect().await
+        };
+        let mut failed = None;
+        let mut last = Advance::Finished;
+        for (index, carried) in taken.iter().zip(done) {
+            let times = Times {
+                began: carried.began,
+                ended: carried.ended,
+            };
+            match carried.result {
+                Ok(outcome) => last = self.take_outcome(plan, host, *index, outcome, false, times),
+                // The others have run, so their records stay; the failure comes last, as it ends the run.
+                Err(message) if failed.is_none() => failed = Some((*index, message, times)),
+                Err(_) => {}
+            }
+        }
+        match failed {
+            Some((index, message, times)) => self.step_failed(plan, host, index, message, times),
+            None => last,
+        }
+    }
+
+    fn take_outcome(
+        &mut self,
+        plan: &Plan,
+        host: &dyn Host,
+        index: usize,
+        outcome: Outcome,
+        was_asked: bool,
+        times: Times,
+    ) -> Advance {
+        let facts = &plan.node(index).facts;
+        match outcome {
+            Outcome::Ran(ran) => return self.finish(plan, host, index, ran, was_asked, times, None),
+            Outcome::Asks(question) => return self.ask(plan, index, *question, host, times),
+            Outcome::Again(carried) => {
+                self.under_way = Some(UnderWay { node: index, carried });
+            }
+            Outcome::Calls {
+                input,
+                flow,
+                id,
+                question,
+            } => {
+                let key = RunScope::new(self, plan, host, None, index).idempotency_key();
+                self.child = Some(Box::new(Child::flow(
+                    self,
+                    index,
+                    key,
+                    input,
+                    *flow,
+                    id,
+                    question,
+                    times.began,
+                )));
+            }
+            Outcome::Iterates { input, items } => {
+                let key = RunScope::new(self, plan, host, None, index).idempotency_key();
+                match Child::items(self, plan, index, key, input, items, times.began) {
+                    Ok(child) => self.child = Some(Box::new(child)),
+                    Err(input) => {
+                        let returned = Returned::Items(Vec::new());
+                        return self.take_returned(plan, host, index, input, returned, times, None);
+                    }
+                }
+            }
+        }
+        Advance::Ran {
+            node_id: facts.id.clone(),
+        }
+    }
+
+    /// Lets a node make its record of what a called flow or a list gave.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "it is the one place where all of these meet"
+    )]
+    pub(super) fn take_returned(
+        &mut self,
+        plan: &Plan,
+        host: &dyn Host,
+        index: usize,
+        input: Body,
+        returned: Returned,
+        times: Times,
+        called: Option<Vec<Record>>,
+    ) -> Advance {
+        let made = {
+            let scope = RunScope::new(self, plan, host, None, index);
+            plan.node(index).kind.returned(&scope, input, returned)
+        };
+        match made {
+            Ok(ran) => self.finish(plan, host, index, ran, false, times, called),
+            Err(message) => self.step_failed(plan, host, index, message, times),
+        }
+    }
+
+    /// The place in the queue of what comes next: the first node that does not have to wait for a person, else the
+    /// first gate.
+    fn next_place(&self, plan: &Plan) -> Option<usize> {
+        let answered = self.decision.as_ref().map(|decision| decision.node);
+        let ready = self
+            .queue
+            .iter()
+            .position(|index| !plan.node(*index).nature.asks || answered == Some(*index));
+        ready.or_else(|| (!self.queue.is_empty()).then_some(0))
+    }
+
+    fn take_next(&mut self, plan: &Plan) -> Option<usize> {
+        let place = self.next_place(plan)?;
+        self.queue.remove(place)
+    }
+
+    /// Those that can run beside a node that was taken up: the next ones in the queue that change nothing but their
+    /// own record and refer to none of the others.
+    fn take_beside(&mut self, plan: &Plan, first: usize) -> Vec<usize> {
+        let mut taken = Vec::new();
+        if !plan.node(first).nature.beside {
+            return taken;
+        }
+        while let Some(next) = self.queue.front().copied() {
+            let node = plan.node(next);
+            let depends = |other: &usize| node.refers_to.contains(other);
+            if !node.nature.beside
+                || taken.len() + 1 >= TAKEN_UP_AT_ONCE
+                || self.steps >= STEP_LIMIT
+                || depends(&first)
+                || taken.iter().any(depends)
+                // A node that is there twice, through a Loop, runs one time after the other.
+                || next == first
+                || taken.contains(&next)
+            {
+                break;
+            }
+            self.steps += 1;
+            self.queue.pop_front();
+            taken.push(next);
+        }
+        taken
+    }
+
+    pub(super) fn fail(&mut self, failure: NodeFailure) -> Advance {
+        self.phase = Phase::Failed {
+            failure: failure.clone(),
+        };
+        Advance::Failed(failure)
+    }
+
+    /// A step failed for good: the run fails, or goes on if the operator said so.
+    pub(super) fn step_failed(
+        &mut self,
+        plan: &Plan,
+        host: &dyn Host,
+        index: usize,
+        message: String,
+        times: Times,
+    ) -> Advance {
+        let facts = plan.node(index).facts.clone();
+        if plan.policy(index).on_error == OnError::Continue {
+            let ran = Ran::new(Body::Empty, Body::json(json!({"error": message})));
+            return self.finish(plan, host, index, ran, false, times, None);
+        }
+        self.tell_ended(host, &facts, RecordStatus::Error, Some(&message));
+        let mut record = Record::failed(facts.clone(), message.clone());
+        record.began = Some(times.began);
+        record.ended = Some(times.ended);
+        record.item.clone_from(&self.item);
+        self.records.push(record);
+        self.fail(failure(&facts, message))
+    }
+
+    fn ask(
+        &mut self,
+        plan: &Plan,
+        index: usize,
+        question: Question,
+        host: &dyn Host,
+        times: Times,
+    ) -> Advance {
+        let facts = plan.node(index).facts.clone();
+        let action = nodes::action(host.new_id(), &facts, &facts.label, &question.input);
+        let said = Said::new(Role::Assistant, question.text.clone().into());
+        self.stop_with(
+            host,
+            Phase::Stopped {
+                node: index,
+                description: question.description,
+                feedback_enabled: question.feedback_enabled,
+                label: None,
+                carried: question.carried,
+            },
+            facts,
+            question.input,
+            question.text,
+            action,
+            Some(said),
+            times,
+        )
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "it is the one place where all of these meet"
+    )]
+    pub(super) fn stop_with(
+        &mut self,
+        host: &dyn Host,
+        phase: Phase,
+        facts: Arc<NodeFacts>,
+        input: Value,
+        text: String,
+        action: Value,
+        said: Option<Said>,
+        times: Times,
+    ) -> Advance {
+        if self.speaks() {
+            host.event(RunEvent::Token(&text));
+        }
+        self.tell_ended(host, &facts, RecordStatus::Stopped, None);
+        self.records.push(Record {
+            facts,
+            status: RecordStatus::Stopped,
+            input: Body::json(input),
+            output: Body::json(json!({"content": text, "humanInputAction": action})),
+            state: self.state.clone(),
+            chat_history: said.as_ref().map(|said| Arc::new(json!([said.in_record()]))),
+            error: None,
+            item: self.item.clone(),
+            called: None,
+            began: Some(times.began),
+            ended: Some(times.ended),
+        });
+        self.runtime.extend(said);
+        self.phase = phase;
+        self.stop = self.read_stop().map(Box::new);
+        self.stopped()
+    }
+
+    fn stopped(&self) -> Advance {
+        self.stop
+            .as_deref()
+            .map_or(Advance::Finished, |stop| Advance::Stopped(stop.clone()))
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "it is the one place where all of these meet"
+    )]
+    fn finish(
+        &mut self,
+        plan: &Plan,
+        host: &dyn Host,
+        index: usize,
+        ran: Ran,
+        was_asked: bool,
+        times: Times,
+        called: Option<Vec<Record>>,
+    ) -> Advance {
+        let facts = plan.node(index).facts.clone();
+        if was_asked {
+            // The record of the question gives way to that of the answer; earlier ones of a loop stay.
+            let asked = self
+                .records
+                .iter()
+                .rposition(|record| record.status == RecordStatus::Stopped && record.facts.id == facts.id);
+            if let Some(asked) = asked {
+                self.records.remove(asked);
+            }
+        }
+        if let Some(state) = ran.state {
+            self.state = state;
+        }
+        let chat_history = (!ran.said.is_empty()).then(|| {
+            let history = ran.said.iter().map(Said::in_record).collect();
+            Arc::new(Value::Array(history))
+        });
+        self.runtime.extend(ran.said);
+        self.tell_ended(host, &facts, RecordStatus::Finished, None);
+        let node_id = facts.id.clone();
+        self.records.push(Record {
+            facts,
+            status: RecordStatus::Finished,
+            input: ran.input,
+            output: ran.output,
+            state: self.state.clone(),
+            chat_history,
+            error: None,
+            item: self.item.clone(),
+            called: called.map(Arc::new),
+            began: Some(times.began),
+            ended: Some(times.ended),
+        });
+        if plan.node(index).leads_back_to.is_some() {
+            self.last_loop = Some(index);
+        }
+        match ran.back_to {
+            Some(target) => self.lead_back(plan, index, target),
+            None => self.settle_edges(plan, index, ran.taken),
+        }
+        Advance::Ran { node_id }
+    }
+
+    /// Takes a Loop's turn: everything behind its target has to come again, so the edges inside wait again. What
+    /// came into that part from outside stays delivered.
+    fn lead_back(&mut self, plan: &Plan, from: usize, target: usize) {
+        *self.turns.entry(from).or_default() += 1;
+        for edge in plan.graph().edges_behind(target) {
+            self.tokens[edge] = Token::Waiting;
+        }
+        self.queue.push_back(target);
+    }
+
+    fn settle_edges(&mut self, plan: &Plan, index: usize, taken: Option<usize>) {
+        let graph = plan.graph();
+        // Edges whose source turned out dead. They are settled after those of the node that ran.
+        let mut dead = VecDeque::new();
+        for id in &graph.outgoing[index] {
+            let edge = graph.edges[*id];
+            let delivered = match (edge.output, taken) {
+                (Some(output), Some(taken)) => output == taken,
+                _ => true,
+            };
+            self.tokens[*id] = if delivered { Token::Delivered } else { Token::Dead };
+            self.settle_node(plan, edge.target, &mut dead);
+        }
+        while let Some(id) = dead.pop_front() {
+            self.tokens[id] = Token::Dead;
+            self.settle_node(plan, graph.edges[id].target, &mut dead);
+        }
+    }
+
+    fn settle_node(&mut self, plan: &Plan, index: usize, dead: &mut VecDeque<usize>) {
+        let graph = plan.graph();
+        let mut delivered = false;
+        for id in &graph.incoming[index] {
+            match self.tokens[*id] {
+                Token::Waiting => return,
+                Token::Delivered => delivered = true,
+                Token::Dead => {}
+            }
+        }
+        if delivered {
+            self.queue.push_back(index);
+        } else {
+            dead.extend(&graph.outgoing[index]);
+        }
+    }
+
+    /// Whether what happens in it is part of what a caller sees.
+    fn speaks(&self) -> bool {
+        self.names.callers.is_empty()
+    }
+
+    pub(super) fn tell_began(&self, host: &dyn Host, facts: &NodeFacts) {
+        if self.speaks() {
+            host.event(RunEvent::StepBegan {
+                node_id: &facts.id,
+                node_label: &facts.label,
+            });
+        }
+    }
+
+    fn tell_ended(&self, host: &dyn Host, facts: &NodeFacts, status: RecordStatus, error: Option<&str>) {
+        if self.speaks() {
+            host.event(RunEvent::StepEnded {
+                node_id: &facts.id,
+                node_label: &facts.label,
+                status,
+                error,
+            });
+        }
+    }
+}
+
+fn failure(facts: &NodeFacts, message: String) -> NodeFailure {
+    NodeFailure {
+        node_id: facts.id.clone(),
+        node_label: facts.label.clone(),
+        message,
+    }
+}
+
+/// Carries out a step with the operator's time limit and retries.
+async fn carry_out(scope: &RunScope<'_>, decision: Option<&Decision>, carried: Option<&Value>) -> Carried {
+    let began = scope.host.now();
+    let result = attempts(scope, decision, carried).await;
+    Carried {
+        began,
+        ended: scope.host.now(),
+        result,
+    }
+}
+
+async fn attempts(
+    scope: &RunScope<'_>,
+    decision: Option<&Decision>,
+    carried: Option<&Value>,
+) -> Result<Outcome, String> {
+    if let Some(unresolved) = scope.unresolved() {
+        return Err(unresolved);
+    }
+    let policy = scope.policy();
+    let mut left = policy.retries;
+    loop {
+        let at = At {
+            scope: *scope,
+            decision,
+            carried,
+        };
+        let result = match scope.node().kind.run(at) {
+            Step::Done(result) => result,
+            Step::Waits(work) => match policy.timeout() {
+                None => work.await,
+                Some(limit) => match select(work, scope.host.sleep(limit)).await {
+                    Either::Left((result, _)) => result,
+                    Either::Right(_) => Err(format!(
+                        "The step took longer than its limit of {} s",
+                        limit.as_secs()
+                    )),
+                },
+            },
+        };
+        match result {
+            Err(_) if left > 0 => {
+                left -= 1;
+                scope.host.sleep(policy.retry_delay()).await;
+            }
+            result => return result,
+        }
+    }
+}

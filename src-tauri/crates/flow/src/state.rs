@@ -1,0 +1,137 @@
+//! Updates of the flow state (semantics §8).
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::document::DocumentNode;
+use crate::js;
+use crate::run::RunScope;
+use crate::template::{Field, Path};
+
+/// The rows of a node's `…UpdateState`.
+#[derive(Debug, Default)]
+pub(crate) struct Updates(Vec<(String, Field)>);
+
+impl Updates {
+    pub(crate) fn read(node: &DocumentNode, field: &str) -> Self {
+        let accepts = node.accepts_variables_in_rows(field, "value");
+        let rows = node.inputs.get(field).and_then(Value::as_array);
+        Self(
+            rows.into_iter()
+                .flatten()
+                .filter_map(|row| {
+                    let key = row.get("key")?.as_str().filter(|key| !key.is_empty())?;
+                    let value = row.get("value").filter(|value| !value.is_null());
+                    let value = value.cloned().unwrap_or_else(|| Value::String(String::new()));
+                    Some((key.to_owned(), Field::read(&value, accepts)))
+                })
+                .collect(),
+        )
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn fields(&self, name: &'static str) -> impl Iterator<Item = (&'static str, &Field)> {
+        self.0.iter().map(move |(_, field)| (name, field))
+    }
+
+    /// The state after the rows, with `{{ output }}` and `{{ output.path }}` replaced by what the node made. `None`
+    /// if there are no rows.
+    pub(crate) fn apply(&self, scope: &RunScope<'_>, output: &str) -> Option<Arc<Value>> {
+        self.apply_with(scope, |value| replace_output(value, output))
+    }
+
+    /// The same for a Loop, where a value that mentions the output becomes it.
+    pub(crate) fn apply_in_loop(&self, scope: &RunScope<'_>, output: &str) -> Option<Arc<Value>> {
+        self.apply_with(scope, |value| match value {
+            Value::String(text) if tokens(text).any(|token| token.path.is_none()) => {
+                Some(Value::String(output.to_owned()))
+            }
+            _ => None,
+        })
+    }
+
+    fn apply_with(
+        &self,
+        scope: &RunScope<'_>,
+        replace: impl Fn(&Value) -> Option<Value>,
+    ) -> Option<Arc<Value>> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut state = match &*scope.run.state {
+            Value::Object(state) => state.clone(),
+            _ => Map::new(),
+        };
+        for (key, field) in &self.0 {
+            state.insert(key.clone(), field.resolve(scope));
+        }
+        // Values of earlier updates are looked at too: one that waited for an output gets it now.
+        for value in state.values_mut() {
+            if let Some(new) = replace(value) {
+                *value = new;
+            }
+        }
+        Some(Arc::new(Value::Object(state)))
+    }
+}
+
+/// `{{ output }}` or `{{ output.path }}` in a text.
+struct Token<'a> {
+    start: usize,
+    end: usize,
+    path: Option<&'a str>,
+}
+
+fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = from + text[from..].find("{{")?;
+            let inside = start + 2;
+            let close = inside + text[inside..].find("}}")?;
+            from = inside;
+            let name = js::trim(&text[inside..close]);
+            let path = match name.strip_prefix("output") {
+                Some("") => None,
+                Some(rest) => match rest.strip_prefix('.') {
+                    Some(path) => Some(path),
+                    None => continue,
+                },
+                None => continue,
+            };
+            from = close + 2;
+            return Some(Token {
+                start,
+                end: close + 2,
+                path,
+            });
+        }
+    })
+}
+
+fn replace_output(value: &Value, output: &str) -> Option<Value> {
+    let Value::String(text) = value else {
+        return None;
+    };
+    let mut found = tokens(text).peekable();
+    found.peek()?;
+    let found: Vec<Token<'_>> = found.collect();
+    if let Some(path) = found.iter().find_map(|token| token.path) {
+        // The whole value becomes what the path finds; without it, or without JSON, it stays.
+        let parsed: Value = serde_json::from_str(output).ok()?;
+        return Path::parse(path).get(&parsed).map(|value| value.into_owned());
+    }
+    let mut new = String::with_capacity(text.len() + output.len());
+    let mut done = 0;
+    for token in &found {
+        new.push_str(&text[done..token.start]);
+        new.push_str(output);
+        done = token.end;
+    }
+    new.push_str(&text[done..]);
+    Some(Value::String(new))
+}
