@@ -11,6 +11,7 @@ use crate::app::storage;
 use crate::execute::{Begun, raw};
 use crate::executions::read_run;
 use crate::flows::response_mode;
+use crate::host::RunHost;
 use crate::view::{ApprovalView, DecisionRequest};
 use crate::{App, Error};
 
@@ -136,7 +137,8 @@ impl App {
             feedback: answer.raw_feedback,
             start_node_id: answer.start_node_id,
         };
-        if let Err(error) = run.answer(&plan, run_answer, past) {
+        let host = RunHost::new(&self.inner, None);
+        if let Err(error) = run.answer(&plan, &host, run_answer, past) {
             // Somebody may have answered between the two reads above; then that is what the second one is told.
             let stands = self.inner.store.approval(answer.id).map_err(storage)?;
             if let Some(approval) = stands.filter(|approval| approval.decision.is_some()) {
@@ -198,6 +200,8 @@ impl App {
                 plan,
                 message_id,
                 decision: Some((id, decision)),
+                stored: true,
+                listener: None,
             },
         })
     }

@@ -8,7 +8,7 @@ use countersign_domain::{
     ExecutionState, FlowId, JournalEvent, Message, MessageId, Question, ResponseMode, Role, Timestamp,
     display_line, display_text,
 };
-use countersign_flow::{Advance, Host, PastMessage, Plan, Record, Run, RunInput, Stop};
+use countersign_flow::{Advance, Incoming, PastMessage, Plan, Record, Run, RunInput, Stop};
 use countersign_store::Changes;
 use serde::Serialize;
 use serde_json::Value;
@@ -19,6 +19,8 @@ use crate::app::{Inner, storage};
 use crate::callbacks::Content;
 use crate::executions::read_run;
 use crate::flows::LiveFlow;
+use crate::host::RunHost;
+use crate::stream::Listener;
 use crate::{App, Error, notifications};
 
 /// What Flowise puts in front of every failure of a run (webhook spec §5).
@@ -39,8 +41,12 @@ pub(crate) enum Caller {
 /// What starts a run.
 pub(crate) struct Trigger {
     pub(crate) live: Arc<LiveFlow>,
-    pub(crate) webhook: Value,
+    pub(crate) incoming: Incoming,
     pub(crate) chat_id: String,
+    /// The session, where it is not the chat.
+    pub(crate) session_id: Option<String>,
+    /// The chat so far, where the caller brings it along.
+    pub(crate) history: Option<Vec<PastMessage>>,
     /// Whether the chat id was made up for this run, so that nothing can lie under it.
     pub(crate) fresh_chat: bool,
     pub(crate) signed: bool,
@@ -57,6 +63,10 @@ pub(crate) struct Begun {
     pub(crate) message_id: Uuid,
     /// The decision that put it back to work.
     pub(crate) decision: Option<(ApprovalId, Decision)>,
+    /// Whether the store knows it already.
+    pub(crate) stored: bool,
+    /// Who watches it.
+    pub(crate) listener: Option<Listener>,
 }
 
 impl Begun {
@@ -92,30 +102,14 @@ struct AnswerBody<'a> {
     session_id: &'a str,
 }
 
-/// What a run may ask of the world.
-struct RunHost<'a>(&'a Inner);
-
-impl Host for RunHost<'_> {
-    fn now(&self) -> Timestamp {
-        self.0.clock.now()
-    }
-
-    fn new_id(&self) -> Uuid {
-        // A stop's id is also the approval's, and approvals are listed by the time in their ids.
-        self.0.ids.ordered(self.0.clock.now())
-    }
-
-    fn variable(&self, _name: &str) -> Option<String> {
-        None
-    }
-}
-
 impl App {
     /// Puts a run together. Nothing is stored yet.
     pub(crate) fn begin(&self, trigger: Trigger) -> Result<Begun, Error> {
         let now = self.inner.clock.now();
         let flow = &trigger.live.flow;
-        let (past_history, state) = if trigger.fresh_chat {
+        let (past_history, state) = if let Some(history) = trigger.history {
+            (history, None)
+        } else if trigger.fresh_chat {
             (Vec::new(), None)
         } else {
             let state = if trigger.live.plan.start().persist_state {
@@ -126,12 +120,15 @@ impl App {
             (self.inner.past_history(flow.id, &trigger.chat_id)?, state)
         };
         let message_id = self.inner.ids.random();
+        let id = ExecutionId::from_uuid(self.inner.ids.ordered(now));
+        let session_id = trigger.session_id.unwrap_or_else(|| trigger.chat_id.clone());
         let run = Run::begin_in_state(
             &trigger.live.plan,
             RunInput {
-                webhook: trigger.webhook,
+                incoming: trigger.incoming,
+                execution_id: id.to_string(),
                 chat_id: trigger.chat_id.clone(),
-                session_id: trigger.chat_id.clone(),
+                session_id,
                 flow_id: flow.id.to_string(),
                 api_message_id: message_id.to_string(),
                 past_history,
@@ -139,7 +136,7 @@ impl App {
             state,
         );
         let execution = Execution {
-            id: ExecutionId::from_uuid(self.inner.ids.ordered(now)),
+            id,
             flow_id: flow.id,
             flow_name: flow.name.clone(),
             document: flow.document.clone(),
@@ -162,6 +159,8 @@ impl App {
             plan: trigger.live.plan.clone(),
             message_id,
             decision: None,
+            stored: false,
+            listener: None,
         })
     }
 
@@ -171,39 +170,129 @@ impl App {
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
         self.inner.store.commit(changes).await.map_err(storage)?;
+        begun.stored = true;
         self.spawn(begun);
         Ok(())
     }
 
     /// Lets a run go on by itself; its failure is in its record and in the log.
     pub(crate) fn spawn(&self, begun: Begun) {
+        self.spawn_for(begun, Caller::Gone);
+    }
+
+    /// Lets a run go on for somebody who watches it. It does not depend on them.
+    pub(crate) fn spawn_watched(&self, begun: Begun) {
+        self.spawn_for(begun, Caller::Waits);
+    }
+
+    fn spawn_for(&self, begun: Begun, caller: Caller) {
         let app = self.clone();
         tokio::spawn(async move {
             let id = begun.execution.id;
-            if let Err(error) = app.run_to_end(begun, Caller::Gone).await {
+            if let Err(error) = app.run_to_end(begun, caller).await {
                 tracing::error!(execution = %id, %error, source = ?error.source, "a run could not be kept");
             }
         });
     }
 
-    /// Runs until the run comes to rest, and commits that.
+    /// Runs until the run comes to rest, and commits that. Before a step that touches the world, and after it, the
+    /// run is made durable: after a kill nothing is done twice but the step that was under way, and that with the same
+    /// idempotency key.
     pub(crate) async fn run_to_end(&self, mut begun: Begun, caller: Caller) -> Result<Ending, Error> {
         let _under_way = self.run_guard();
-        let host = RunHost(&self.inner);
-        // Today's kinds of steps touch nothing outside, so running them again after a restart is harmless and
-        // a checkpoint between them would only cost. A step with an effect gets one before it.
+        let listener = begun.listener.take();
+        let told = listener.as_ref();
+        let ending = self.run_to_rest(begun, caller, told).await;
+        if let (Some(listener), Err(error)) = (told, &ending) {
+            listener.tell("error", &error.to_string());
+        }
+        if let Some(listener) = told {
+            listener.tell("end", "[DONE]");
+        }
+        ending
+    }
+
+    async fn run_to_rest(
+        &self,
+        mut begun: Begun,
+        caller: Caller,
+        told: Option<&Listener>,
+    ) -> Result<Ending, Error> {
+        let host = RunHost::new(&self.inner, told);
+        if let Some(listener) = told {
+            listener.tell("agentFlowEvent", "INPROGRESS");
+        }
+        let mut acted = false;
         loop {
-            match begun.run.advance(&begun.plan, &host).await {
+            let acts = begun.run.acts_next(&begun.plan, &host);
+            if acts || (acted && begun.run.has_more()) {
+                self.checkpoint(&mut begun).await?;
+            }
+            acted = acts;
+            let advance = begun.run.advance(&begun.plan, &host).await;
+            if let (Some(listener), false) = (told, advance == Advance::Finished) {
+                listener.executed(begun.run.records());
+            }
+            match advance {
                 Advance::Ran { .. } => {}
-                Advance::Stopped(stop) => return self.stopped(begun, stop, caller).await,
-                Advance::Finished => return self.finished(begun, caller).await,
+                Advance::Stopped(stop) => {
+                    let (action, told_to) = (stop.action.clone(), self.metadata(&begun, Some(&stop.action)));
+                    let ending = self.stopped(begun, stop, caller).await?;
+                    if let Some(listener) = told {
+                        listener.tell("agentFlowEvent", "STOPPED");
+                        listener.tell("action", &action);
+                        listener.tell("agentFlowEvent", "STOPPED");
+                        listener.tell("metadata", &told_to);
+                    }
+                    return Ok(ending);
+                }
+                Advance::Finished => {
+                    let told_to = self.metadata(&begun, None);
+                    let ending = self.finished(begun, caller).await?;
+                    if let Some(listener) = told {
+                        listener.tell("agentFlowEvent", "FINISHED");
+                        listener.tell("metadata", &told_to);
+                    }
+                    return Ok(ending);
+                }
                 Advance::Failed(failure) => {
-                    return self
-                        .failed(begun, format!("{RUN_FAILED}{}", failure.message), caller)
-                        .await;
+                    let message = format!("{RUN_FAILED}{}", failure.message);
+                    let ending = self.failed(begun, message.clone(), caller).await?;
+                    if let Some(listener) = told {
+                        listener.tell("agentFlowEvent", "ERROR");
+                        listener.tell("error", &message);
+                    }
+                    return Ok(ending);
                 }
             }
         }
+    }
+
+    /// Makes a run that is under way durable as it stands.
+    async fn checkpoint(&self, begun: &mut Begun) -> Result<(), Error> {
+        begun.execution.run = raw(&begun.run)?;
+        begun.execution.updated_at = self.inner.clock.now();
+        let mut changes = Changes::new();
+        changes.put_execution(&begun.execution);
+        self.inner.store.commit(changes).await.map_err(storage)?;
+        begun.stored = true;
+        Ok(())
+    }
+
+    /// What a stream says about the answer as a whole.
+    fn metadata(&self, begun: &Begun, action: Option<&Value>) -> Value {
+        let mut metadata = serde_json::json!({
+            "chatId": begun.execution.chat_id,
+            "chatMessageId": begun.message_id,
+        });
+        if let Some(question) = begun.run.question() {
+            metadata["question"] = question.into();
+        }
+        metadata["sessionId"] = begun.run.session_id().into();
+        if let Some(action) = action {
+            metadata["action"] = action.clone();
+        }
+        metadata
     }
 
     async fn stopped(&self, mut begun: Begun, stop: Stop, caller: Caller) -> Result<Ending, Error> {
@@ -296,7 +385,7 @@ impl App {
     /// Commits an end. When nobody depends on the record, because the caller gets the answer itself and no
     /// person was asked, it may be flushed with the next commit (design §5).
     async fn keep(&self, changes: Changes, begun: &Begun, caller: Caller) -> Result<(), Error> {
-        if caller == Caller::Waits && begun.execution.approval_id.is_none() {
+        if caller == Caller::Waits && begun.execution.approval_id.is_none() && !begun.stored {
             return self.inner.store.record(changes).map_err(storage);
         }
         self.inner.store.commit(changes).await.map_err(storage)?;
@@ -339,6 +428,8 @@ impl App {
             plan,
             message_id,
             decision,
+            stored: true,
+            listener: None,
         })
     }
 
@@ -372,7 +463,7 @@ impl App {
             .and_then(|id| id.parse::<ApprovalId>().ok())
             .ok_or_else(|| Error::new(ErrorCode::Internal, "A stop came without an id."))?;
         let (title, body) = title_and_body(stop);
-        let host = RunHost(&self.inner);
+        let host = RunHost::new(&self.inner, None);
         let mut if_approved = begun.run.what_follows(&begun.plan, &host, true);
         let mut if_rejected = begun.run.what_follows(&begun.plan, &host, false);
         if let Some(receiver) = self.inner.receiver_of(execution, &begun.plan) {
@@ -384,7 +475,7 @@ impl App {
             title,
             body,
             feedback_enabled: stop.feedback_enabled,
-            payload: begun.run.webhook().clone(),
+            payload: begun.run.payload(),
             if_approved,
             if_rejected,
         };
@@ -474,7 +565,7 @@ fn answer_body(begun: &Begun, text: &str, action: Option<&Value>) -> Result<Byte
         execution_id: begun.execution.id,
         agent_flow_executed_data: begun.run.records(),
         action,
-        session_id: &begun.execution.chat_id,
+        session_id: begun.run.session_id(),
     };
     serde_json::to_vec(&body).map(Bytes::from).map_err(not_json)
 }

@@ -368,7 +368,7 @@ impl Inner {
 pub(crate) fn response_mode(plan: &Plan) -> ResponseMode {
     match plan.start().response_mode {
         StartMode::Async => ResponseMode::Async,
-        // Streams come later; until then their callers get the same result in one piece.
+        // A stream has its caller on the line, so nothing goes on for it after a restart.
         StartMode::Sync | StartMode::Stream => ResponseMode::Sync,
     }
 }

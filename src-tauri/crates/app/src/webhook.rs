@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use countersign_domain::{Approval, ErrorCode, FlowId, Outcome, ResponseMode, Surface};
-use countersign_flow::{Plan, SignatureKind, StartSettings, StartTrigger, Validation};
+use countersign_flow::{Incoming, Plan, SignatureKind, StartSettings, StartTrigger, Validation};
 use countersign_signature::{InboundKind, verify_inbound};
 use serde_json::{Map, Value};
 
 use crate::app::storage;
 use crate::decide::Answer;
-use crate::execute::{Caller, Ending};
+use crate::execute::{Begun, Caller, Ending};
 use crate::flows::{LiveFlow, response_mode};
+use crate::stream::{RunStream, listen};
 use crate::{App, Error};
 
 /// Headers whose values never reach a flow or a record (webhook spec §7).
@@ -62,7 +63,7 @@ impl WebhookRequest {
 }
 
 /// The answer to a webhook call.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum WebhookReply {
     /// 200: the run came to its end or waits for a person; the JSON text of the body.
     Done(Bytes),
@@ -71,10 +72,12 @@ pub enum WebhookReply {
         /// The chat under which it can be answered.
         chat_id: String,
     },
+    /// 200: the run is watched while it runs.
+    Stream(RunStream),
 }
 
 /// `humanInput`, checked.
-struct HumanInput {
+pub(crate) struct HumanInput {
     outcome: Outcome,
     start_node_id: Option<String>,
     feedback: Option<Value>,
@@ -89,7 +92,7 @@ impl App {
     pub async fn webhook(&self, request: WebhookRequest) -> Result<WebhookReply, Error> {
         self.ready()?;
         // Before anything is looked up: a malformed answer changes nothing.
-        let human_input = human_input(&request)?;
+        let human_input = human_input(request.field("humanInput"))?;
         let id = flow_id(&request)?;
         let live = self.inner.flows.get(id);
         match human_input {
@@ -123,8 +126,10 @@ impl App {
         let chat_id = given_chat.unwrap_or_else(|| self.inner.ids.random().to_string());
         let begun = self.begin(crate::execute::Trigger {
             live: live.clone(),
-            webhook: webhook_value(start, request),
+            incoming: Incoming::Webhook(webhook_value(start, request)),
             chat_id,
+            session_id: None,
+            history: None,
             fresh_chat,
             signed,
             mode,
@@ -136,8 +141,23 @@ impl App {
                 self.run_behind(begun).await?;
                 Ok(WebhookReply::Accepted { chat_id })
             }
-            ResponseMode::Sync => reply(self.run_to_end(begun, Caller::Waits).await?),
+            ResponseMode::Sync => self.run_for_caller(begun, streams(&live.plan)).await,
         }
+    }
+
+    /// Runs for a caller who waits: for the answer in one piece, or for what happens.
+    pub(crate) async fn run_for_caller(
+        &self,
+        mut begun: Begun,
+        streams: bool,
+    ) -> Result<WebhookReply, Error> {
+        if !streams {
+            return reply(self.run_to_end(begun, Caller::Waits).await?);
+        }
+        let (listener, stream) = listen();
+        begun.listener = Some(listener);
+        self.spawn_watched(begun);
+        Ok(WebhookReply::Stream(stream))
     }
 
     async fn resume(
@@ -158,6 +178,18 @@ impl App {
         };
         must_be_webhook(plan.start(), &request)?;
         self.verify(plan.start(), id, &request)?;
+        let streams = streams(&plan);
+        self.resume_chat(id, chat_id, answer, streams).await
+    }
+
+    /// Answers the approval that waits under a chat.
+    pub(crate) async fn resume_chat(
+        &self,
+        id: FlowId,
+        chat_id: Option<String>,
+        answer: HumanInput,
+        streams: bool,
+    ) -> Result<WebhookReply, Error> {
         let nothing_there = |chat: &str| {
             Error::new(
                 ErrorCode::NotFound,
@@ -197,7 +229,7 @@ impl App {
                 self.go_on_behind(decided);
                 Ok(WebhookReply::Accepted { chat_id })
             }
-            ResponseMode::Sync => reply(self.run_to_end(decided.into_begun(), Caller::Waits).await?),
+            ResponseMode::Sync => self.run_for_caller(decided.into_begun(), streams).await,
         }
     }
 
@@ -292,6 +324,11 @@ fn reply(ending: Ending) -> Result<WebhookReply, Error> {
     }
 }
 
+/// Whether the callers of this flow watch it run.
+fn streams(plan: &Plan) -> bool {
+    plan.start().response_mode == countersign_flow::ResponseMode::Stream
+}
+
 fn unknown_flow(request: &WebhookRequest) -> Error {
     Error::new(
         ErrorCode::NotFound,
@@ -311,8 +348,8 @@ fn flow_id(request: &WebhookRequest) -> Result<FlowId, Error> {
 
 /// Reads `humanInput`. Null counts as absent (webhook spec §10; deviation (b): anything that is not an
 /// object with a known `type` is refused before anything is looked up).
-fn human_input(request: &WebhookRequest) -> Result<Option<HumanInput>, Error> {
-    let Some(value) = request.field("humanInput") else {
+pub(crate) fn human_input(value: Option<&Value>) -> Result<Option<HumanInput>, Error> {
+    let Some(value) = value.filter(|value| !value.is_null()) else {
         return Ok(None);
     };
     let refused = |what: &str| {

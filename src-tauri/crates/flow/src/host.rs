@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::http::{HttpRequest, HttpResponse};
+use crate::model::{Lookup, ModelReply, ModelRequest, Passage};
 use crate::plan::Plan;
 use crate::record::RecordStatus;
 use crate::script::Script;
@@ -96,6 +97,16 @@ pub trait Host: Send + Sync {
     /// Runs a script; `None` is JavaScript's `undefined`. The error is what it threw, in words.
     fn script(&self, _script: Script) -> HostFuture<'_, Result<Option<Value>, String>> {
         not_here("scripts")
+    }
+
+    /// Asks a language model. The error is for people: which credential or mapping is missing, what the provider said.
+    fn model(&self, _request: ModelRequest) -> HostFuture<'_, Result<ModelReply, String>> {
+        not_here("language models")
+    }
+
+    /// Looks something up in a document store.
+    fn look_up(&self, _lookup: Lookup) -> HostFuture<'_, Result<Vec<Passage>, String>> {
+        not_here("document stores")
     }
 }
 

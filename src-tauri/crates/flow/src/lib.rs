@@ -10,6 +10,7 @@ mod host;
 mod http;
 mod js;
 mod lenient;
+mod model;
 mod nodes;
 mod plan;
 mod policy;
@@ -24,6 +25,9 @@ mod template;
 pub use document::{Imported, read_import};
 pub use host::{CalledFlow, Host, HostFuture, RunEvent};
 pub use http::{HttpBody, HttpRequest, HttpResponse};
+pub use model::{
+    Lookup, ModelChoice, ModelMessage, ModelReply, ModelRequest, Passage, ToolCall, ToolDefinition,
+};
 pub use nodes::plain_text;
 pub use plan::{Plan, StepInfo};
 pub use policy::{OnError, RunPolicy, StepPolicy};

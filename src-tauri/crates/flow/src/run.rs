@@ -501,6 +501,17 @@ impl Run {
         self.final_text()
     }
 
+    /// The session of the chat.
+    pub fn session_id(&self) -> &str {
+        &self.names.session_id
+    }
+
+    /// Whether the next [`Run::advance`] runs a step.
+    pub fn has_more(&self) -> bool {
+        self.phase == Phase::Running
+            && (self.child.is_some() || self.under_way.is_some() || !self.queue.is_empty())
+    }
+
     /// The flow state as it stands now.
     pub fn state(&self) -> &Value {
         &self.state

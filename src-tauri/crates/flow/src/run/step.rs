@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::child::Child;
 use super::{Advance, AnswerError, NodeFailure, Phase, Run, RunScope, STEP_LIMIT, Said, Token, UnderWay};
-use crate::host::{Host, RunEvent};
+use crate::host::{Host, HostFuture, RunEvent};
 use crate::nodes::{self, At, Decision, Outcome, Question, Ran, Returned, Step};
 use crate::plan::Plan;
 use crate::policy::OnError;
@@ -140,10 +140,11 @@ impl Run {
         }
         let done: Vec<Carried> = {
             let run = &*self;
-            let steps = taken.iter().map(|index| {
+            let mut steps: Vec<HostFuture<'_, Carried>> = Vec::with_capacity(taken.len());
+            for index in taken {
                 let scope = RunScope::new(run, plan, host, outer, *index);
-                async move { carry_out(&scope, None, None).await }
-            });
+                steps.push(Box::pin(async move { carry_out(&scope, None, None).await }));
+            }
             stream::iter(steps).buffered(SIDE_BY_SIDE).collect().await
         };
         let mut failed = None;

@@ -7,6 +7,7 @@ mod events;
 mod executions;
 mod health;
 mod prediction;
+mod reply;
 mod settings;
 mod status;
 mod ui;
@@ -34,7 +35,7 @@ type Id = Path<String>;
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let v1 = Router::new()
         .route("/ping", get(health::ping))
-        .route("/prediction", post(prediction::call))
+        .route("/prediction", post(prediction::no_flow))
         .route("/prediction/{id}", post(prediction::call))
         .route("/chatflows", get(chatflows::list).post(chatflows::import))
         .route(

@@ -6,12 +6,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use countersign_app::{Error, WebhookReply, WebhookRequest};
 use countersign_domain::ErrorCode;
-use http::{Request, StatusCode, Uri};
+use http::{Request, Uri};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use super::reply;
 use crate::front::{Shared, uninterrupted};
-use crate::{body, error, form};
+use crate::{body, form};
 
 /// Answers one call.
 pub(crate) async fn call<B>(shared: &Shared, request: Request<B>) -> Response
@@ -19,14 +20,7 @@ where
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    match trigger(shared, request).await {
-        Ok(WebhookReply::Done(text)) => error::json_text(StatusCode::OK, text),
-        Ok(WebhookReply::Accepted { chat_id }) => {
-            let body = serde_json::json!({ "chatId": chat_id, "status": "PROCESSING" });
-            error::json(StatusCode::ACCEPTED, &body)
-        }
-        Err(error) => error::compatible(&error),
-    }
+    reply::answer(trigger(shared, request).await)
 }
 
 async fn trigger<B>(shared: &Shared, request: Request<B>) -> Result<WebhookReply, Error>
