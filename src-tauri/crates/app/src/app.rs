@@ -18,6 +18,7 @@ use crate::flows::Flows;
 use crate::outbox::CallbackOutbox;
 use crate::settings::Settings;
 use crate::token::{ApiToken, write_private};
+use crate::variables::Variables;
 use crate::vault::Vault;
 use crate::view::{EventView, StatusView};
 use crate::{Error, OpenRequest, notifications};
@@ -73,6 +74,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
     pub(crate) settings: RwLock<Settings>,
+    pub(crate) variables: RwLock<Variables>,
     pub(crate) flows: Flows,
     pub(crate) events: Events,
     pub(crate) notifications: BrokerHandle,
@@ -125,6 +127,8 @@ impl App {
             .map_err(|error| unusable("its token file cannot be read or written", error.into()))?;
         let settings =
             Settings::load(&store).map_err(|error| unusable("its settings cannot be read", error.into()))?;
+        let variables = Variables::load(&store)
+            .map_err(|error| unusable("its variables cannot be read", error.into()))?;
         let flows =
             Flows::load(&store).map_err(|error| unusable("its flows cannot be read", error.into()))?;
 
@@ -137,6 +141,7 @@ impl App {
             store,
             vault,
             settings: RwLock::new(settings),
+            variables: RwLock::new(variables),
             flows,
             events: Events::default(),
             notifications,

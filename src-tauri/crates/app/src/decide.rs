@@ -129,7 +129,7 @@ impl App {
             .execution(approval.execution_id)
             .map_err(storage)?
             .ok_or_else(unknown)?;
-        let plan = self.inner.plan(&execution.document)?;
+        let plan = self.inner.plan_of(&execution)?;
         let mut run = read_run(&execution)?;
         let past = self.inner.past_history(execution.flow_id, &execution.chat_id)?;
         let run_answer = RunAnswer {

@@ -409,7 +409,7 @@ impl App {
     }
 
     fn begun_again(&self, execution: Execution) -> Result<Begun, Error> {
-        let plan = self.inner.plan(&execution.document)?;
+        let plan = self.inner.plan_of(&execution)?;
         let mut run = read_run(&execution)?;
         let message_id = self.inner.ids.random();
         run.set_api_message_id(message_id.to_string());

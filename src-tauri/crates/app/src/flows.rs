@@ -9,6 +9,7 @@ use countersign_signature::Secret;
 use countersign_store::{Changes, Store, StoreError};
 
 use crate::app::{Inner, storage};
+use crate::policies::{policy_key, stored_policy};
 use crate::view::{EventView, FlowView};
 use crate::{App, Error};
 
@@ -44,7 +45,10 @@ impl Flows {
         };
         for flow in store.flows()? {
             match flows.plan(store, &flow.document) {
-                Ok(plan) => flows.put(flow, plan),
+                Ok(plan) => {
+                    let policy = stored_policy(store, flow.id)?;
+                    flows.put(flow, plan.with_policy(policy));
+                }
                 // One flow that does not run must not keep the others from running; it stays in the store.
                 Err(error) => tracing::error!(flow = %flow.id, name = flow.name, %error, "a flow cannot run"),
             }
@@ -67,7 +71,7 @@ impl Flows {
             .cloned()
     }
 
-    fn put(&self, flow: Flow, plan: Plan) {
+    pub(crate) fn put(&self, flow: Flow, plan: Plan) {
         let live = Arc::new(LiveFlow { flow, plan });
         self.live
             .write()
@@ -193,7 +197,8 @@ impl App {
         changes.put_document(text);
         changes.put_flow(&flow);
         self.inner.store.commit(changes).await.map_err(storage)?;
-        self.inner.flows.put(flow.clone(), plan);
+        let policy = stored_policy(&self.inner.store, flow.id).map_err(storage)?;
+        self.inner.flows.put(flow.clone(), plan.with_policy(policy));
         self.inner.events.tell(EventView::Flows);
         self.view_of(&flow)
     }
@@ -208,6 +213,7 @@ impl App {
         let flow = self.stored_flow(id)?;
         let mut changes = Changes::new();
         changes.delete_flow(flow.id);
+        changes.delete_setting(&policy_key(flow.id));
         // Who answers a waiting approval by webhook still has to sign.
         if self.inner.store.pending_count_of_flow(flow.id) == 0 {
             changes.delete_setting(&webhook_secret_key(flow.id));
@@ -252,7 +258,7 @@ impl App {
         Ok(())
     }
 
-    fn stored_flow(&self, id: &str) -> Result<Flow, Error> {
+    pub(crate) fn stored_flow(&self, id: &str) -> Result<Flow, Error> {
         let unknown = || {
             Error::new(
                 ErrorCode::NotFound,

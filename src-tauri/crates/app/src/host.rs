@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use countersign_domain::{DocumentHash, FlowId, Timestamp};
 use countersign_flow::{CalledFlow, Host, HostFuture, Plan, RunEvent};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::app::Inner;
@@ -31,8 +32,13 @@ impl Host for RunHost<'_> {
         self.inner.ids.ordered(self.inner.clock.now())
     }
 
-    fn variable(&self, _name: &str) -> Option<String> {
-        None
+    fn variable(&self, name: &str) -> Option<String> {
+        self.inner.variable(name)
+    }
+
+    fn variables(&self) -> Map<String, Value> {
+        let values = self.inner.variable_values().into_iter();
+        values.map(|(name, value)| (name, value.into())).collect()
     }
 
     fn event(&self, event: RunEvent<'_>) {

@@ -53,7 +53,9 @@ impl App {
                 request.flow_id
             ));
         }
-        let streams = request.field("streaming").is_some_and(|wish| *wish == true || *wish == "true");
+        let streams = request
+            .field("streaming")
+            .is_some_and(|wish| *wish == true || *wish == "true");
         let chat_id = request.field("chatId").map(as_text);
         if let Some(answer) = answer {
             return self.resume_chat(id, chat_id, answer, streams).await;

@@ -2,6 +2,12 @@
 //!
 //! One set for all of them, written into `ui/src/bindings` by a test, so that no door can drift.
 
+mod steps;
+mod variables;
+
+pub use steps::{StateChangeView, StepStateView, StepView};
+pub use variables::{VariableChange, VariableKind, VariableView};
+
 use countersign_domain::{
     ApprovalState, Attempt, CallbackKind, CallbackState, Decision, ExecutionState, Outcome, ResponseMode,
     Surface, UrlSource,

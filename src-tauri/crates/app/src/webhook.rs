@@ -245,7 +245,7 @@ impl App {
         else {
             return Ok(None);
         };
-        self.inner.plan(&execution.document).map(Some)
+        self.inner.plan_of(&execution).map(Some)
     }
 
     /// The approval that an answer under this chat is for: the newest that waits, at the named step if one

@@ -8,6 +8,7 @@ use crate::refusal::{Problem, ProblemKind};
 /// An edge. `output` is the index of the output it begins at, for nodes that decide; `None` elsewhere.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Edge {
+    pub(crate) source: usize,
     pub(crate) target: usize,
     pub(crate) output: Option<usize>,
 }
@@ -117,7 +118,11 @@ impl Graph {
                 }
             };
             let id = graph.edges.len();
-            graph.edges.push(Edge { target, output });
+            graph.edges.push(Edge {
+                source,
+                target,
+                output,
+            });
             graph.outgoing[source].push(id);
             graph.incoming[target].push(id);
             graph.sources[target].push(source);

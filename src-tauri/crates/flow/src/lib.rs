@@ -5,6 +5,7 @@
 //! through [`Host`]. `DEVIATIONS.md` in this crate lists where the behaviour differs from Flowise on purpose.
 
 mod document;
+mod explain;
 mod graph;
 mod host;
 mod http;
@@ -23,12 +24,13 @@ mod state;
 mod template;
 
 pub use document::{Imported, read_import};
+pub use explain::{Explained, StepState};
 pub use host::{CalledFlow, Host, HostFuture, RunEvent};
 pub use http::{HttpBody, HttpRequest, HttpResponse};
 pub use model::{
     Lookup, ModelChoice, ModelMessage, ModelReply, ModelRequest, Passage, ToolCall, ToolDefinition,
 };
-pub use nodes::plain_text;
+pub use nodes::{plain_text, title as kind_in_words};
 pub use plan::{Plan, StepInfo};
 pub use policy::{OnError, RunPolicy, StepPolicy};
 pub use record::{Record, RecordStatus};

@@ -65,6 +65,13 @@ impl Node for Condition {
         })
     }
 
+    fn output_name(&self, output: usize) -> String {
+        match &self.rows {
+            Rows::List(rows) if output == rows.len() => "Else".to_owned(),
+            _ => format!("row {}", output + 1),
+        }
+    }
+
     fn fields(&self) -> Vec<(&'static str, &Field)> {
         let fields: Vec<&Field> = match &self.rows {
             Rows::List(rows) => rows

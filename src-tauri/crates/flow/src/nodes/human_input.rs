@@ -59,6 +59,10 @@ impl Node for HumanInput {
         Outputs::Indexed(Some(2))
     }
 
+    fn output_name(&self, output: usize) -> String {
+        if output == 0 { "Proceed" } else { "Reject" }.to_owned()
+    }
+
     fn fields(&self) -> Vec<(&'static str, &Field)> {
         self.description
             .iter()

@@ -77,8 +77,8 @@ const KINDS: [Kind; 15] = [
     not_yet("retrieverAgentflow", "Retriever"),
 ];
 
-/// The editor's name for a kind.
-pub(crate) fn title(name: &str) -> &str {
+/// The editor's name for a kind, `data.name` of the document.
+pub fn title(name: &str) -> &str {
     KINDS
         .iter()
         .find(|kind| kind.name == name)
@@ -122,6 +122,11 @@ pub(crate) trait Node: fmt::Debug + Send + Sync {
     /// Its outputs.
     fn outputs(&self) -> Outputs {
         Outputs::One
+    }
+
+    /// What one of its outputs is called, for nodes that decide.
+    fn output_name(&self, output: usize) -> String {
+        format!("output {output}")
     }
 
     /// The inputs that may hold references, by name.
