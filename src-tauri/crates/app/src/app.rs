@@ -83,6 +83,8 @@ pub(crate) struct Inner {
     dispatcher: OnceLock<DispatcherHandle>,
     token: ApiToken,
     address: RwLock<Address>,
+    /// Whether this desktop shows tray icons, if the host has one and knows.
+    tray_host: RwLock<Option<bool>>,
     /// Held while flows or settings are read, changed, stored and taken into memory, so that two changes at once
     /// neither undo each other nor leave memory and disk apart.
     pub(crate) changing: tokio::sync::Mutex<()>,
@@ -149,6 +151,7 @@ impl App {
             dispatcher: OnceLock::new(),
             token,
             address: RwLock::default(),
+            tray_host: RwLock::default(),
             changing: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),
             running: watch::Sender::new(0),
@@ -185,7 +188,6 @@ impl App {
             };
             self.take_up(execution).await?;
         }
-        self.wake_dispatcher();
         Ok(())
     }
 
@@ -224,6 +226,16 @@ impl App {
         self.inner.events.tell(EventView::Status);
     }
 
+    /// Says whether this desktop shows tray icons; a host without a tray says nothing.
+    pub fn set_tray_host(&self, shown: Option<bool>) {
+        *self
+            .inner
+            .tray_host
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = shown;
+        self.inner.events.tell(EventView::Status);
+    }
+
     /// The bearer token of the management API.
     pub fn api_token(&self) -> &str {
         self.inner.token.text()
@@ -245,6 +257,11 @@ impl App {
             notifications: self.inner.notification_view(),
             storage_problem: self.inner.store.failed(),
             storage_repairs: self.inner.store.repairs().to_vec(),
+            tray_host: *self
+                .inner
+                .tray_host
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             has_flows: !self.inner.flows.is_empty(),
         }

@@ -5,12 +5,16 @@ use countersign_store::ApprovalFilter;
 
 use crate::app::{Inner, storage};
 use crate::decide::{approval_id, no_such_approval};
-use crate::view::{ApprovalPage, ApprovalQuery, ApprovalView, DecisionView};
+use crate::executions::read_run;
+use crate::view::{ApprovalPage, ApprovalQuery, ApprovalSummary, ApprovalView, DecisionView};
 use crate::{App, Error};
 
 /// How many a page holds unless something else is said, and at most.
 pub(crate) const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;
+
+/// How much of a text lists show, in characters.
+const LISTED_BODY: usize = 1000;
 
 impl App {
     /// A page of approvals, newest first.
@@ -45,7 +49,7 @@ impl App {
             })
             .map_err(storage)?;
         Ok(ApprovalPage {
-            approvals: page.items.iter().map(ApprovalView::from).collect(),
+            approvals: page.items.iter().map(ApprovalSummary::in_list).collect(),
             next: page.next.map(|id| id.to_string()),
             pending: u32::try_from(self.inner.store.pending_count()).unwrap_or(u32::MAX),
         })
@@ -58,10 +62,26 @@ impl App {
     pub fn approval(&self, id: &str) -> Result<ApprovalView, Error> {
         let id = approval_id(id)?;
         let approval = self.inner.store.approval(id).map_err(storage)?;
-        approval
-            .as_ref()
-            .map(ApprovalView::from)
-            .ok_or_else(|| no_such_approval(id))
+        self.view_of_approval(&approval.ok_or_else(|| no_such_approval(id))?)
+    }
+
+    /// An approval with the payload, which lies in its execution.
+    fn view_of_approval(&self, approval: &Approval) -> Result<ApprovalView, Error> {
+        let execution = self
+            .inner
+            .store
+            .execution(approval.execution_id)
+            .map_err(storage)?;
+        let payload = match &execution {
+            Some(execution) => read_run(execution)?.payload(),
+            None => serde_json::Value::Null,
+        };
+        Ok(ApprovalView {
+            summary: ApprovalSummary::whole(approval),
+            payload,
+            if_approved: approval.question.if_approved.clone(),
+            if_rejected: approval.question.if_rejected.clone(),
+        })
     }
 }
 
@@ -104,8 +124,19 @@ pub(crate) fn cursor<T: std::str::FromStr>(asked: Option<&str>) -> Result<Option
     }
 }
 
-impl From<&Approval> for ApprovalView {
-    fn from(approval: &Approval) -> Self {
+impl ApprovalSummary {
+    /// As lists have it.
+    pub fn in_list(approval: &Approval) -> Self {
+        let mut summary = Self::whole(approval);
+        if let Some((end, _)) = summary.body.char_indices().nth(LISTED_BODY) {
+            summary.body.truncate(end);
+            summary.body_truncated = true;
+        }
+        summary
+    }
+
+    /// With the whole text.
+    fn whole(approval: &Approval) -> Self {
         let question = &approval.question;
         Self {
             id: approval.id.to_string(),
@@ -118,12 +149,11 @@ impl From<&Approval> for ApprovalView {
             node_label: approval.node_label.clone(),
             title: question.title.clone(),
             body: question.body.clone(),
+            body_truncated: false,
             feedback_enabled: question.feedback_enabled,
             created_at: approval.created_at.to_string(),
             content_hash: approval.content_hash.as_str().to_owned(),
-            payload: question.payload.clone(),
-            if_approved: question.if_approved.clone(),
-            if_rejected: question.if_rejected.clone(),
+            payload_bytes: question.payload_bytes,
             decision: approval.decision.as_ref().map(DecisionView::from),
             signed: approval.signed,
         }

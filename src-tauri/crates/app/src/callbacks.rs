@@ -2,10 +2,10 @@
 
 use countersign_delivery::{Message, SendNowError};
 use countersign_domain::{
-    ApprovalId, Callback, CallbackId, CallbackKind, CallbackState, Decision, ErrorCode, Execution, Timestamp,
-    UrlSource,
+    ApprovalId, Callback, CallbackId, CallbackKind, CallbackState, Decision, ErrorCode, Execution,
+    ExecutionId, Timestamp, UrlSource,
 };
-use countersign_flow::Plan;
+use countersign_flow::{Plan, ResponseMode as StartMode};
 use countersign_signature::Secret;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::app::{Inner, storage};
 use crate::approvals::{cursor, limit};
 use crate::execute::{Begun, not_json};
-use crate::view::{CallbackPage, CallbackQuery, CallbackView, TestCallbackView};
+use crate::view::{CallbackPage, CallbackQuery, CallbackSummary, CallbackView, TestCallbackView};
 use crate::{App, Error};
 
 /// What a callback says besides its kind and chat.
@@ -56,7 +56,7 @@ impl Inner {
         kind: CallbackKind,
         content: Content<'_>,
         now: Timestamp,
-    ) -> Result<Option<Callback>, Error> {
+    ) -> Result<Option<(Callback, String)>, Error> {
         let execution = &begun.execution;
         let Some((url, url_source)) = self.callback_target(execution, &begun.plan) else {
             return Ok(None);
@@ -76,7 +76,8 @@ impl Inner {
             error,
             countersign,
         };
-        Ok(Some(Callback {
+        let body = serde_json::to_string(&body).map_err(not_json)?;
+        let callback = Callback {
             id: CallbackId::from_uuid(self.ids.ordered(now)),
             execution_id: execution.id,
             flow_id: execution.flow_id,
@@ -85,12 +86,12 @@ impl Inner {
             kind,
             url,
             url_source,
-            body: serde_json::to_string(&body).map_err(not_json)?,
             state: CallbackState::Waiting,
             attempts: Vec::new(),
             created_at: now,
             next_attempt_at: Some(self.retry_plan().first(now)),
-        }))
+        };
+        Ok(Some((callback, body)))
     }
 
     /// Where the callbacks of a run go: the caller's URL where that is allowed, else the flow's, else the
@@ -105,12 +106,22 @@ impl Inner {
 
     /// The URL that the operator configured, in the flow or in the settings.
     pub(crate) fn operator_callback_url(&self, plan: &Plan) -> Option<String> {
-        let own = plan
-            .start()
-            .callback_url
-            .clone()
-            .filter(|url| !url.trim().is_empty());
+        let start = plan.start();
+        // A synchronous flow keeps what was once entered for the other mode: a URL that cannot be used counts as none.
+        // An asynchronous one says so to each call.
+        let own = start.callback_url.clone().filter(|url| {
+            !url.trim().is_empty()
+                && (start.response_mode == StartMode::Async || self.callback_url_problem(url).is_none())
+        });
         own.or_else(|| Some(self.settings().callback_url).filter(|url| !url.is_empty()))
+    }
+
+    /// Why nothing can be sent to this URL of a flow or of the settings, whatever its receiver does.
+    pub(crate) fn callback_url_problem(&self, url: &str) -> Option<String> {
+        match self.client.guard().check_url(url, UrlSource::Operator) {
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// The receiver's origin, for people.
@@ -154,34 +165,74 @@ impl App {
                 )
             })?),
         };
-        let before = cursor::<CallbackId>(query.cursor.as_deref())?;
-        let limit = limit(query.limit)?;
-        let page = self
-            .inner
-            .store
-            .callbacks(&countersign_store::CallbackQuery { state, limit, before })
+        let execution =
+            match query.execution.as_deref() {
+                None | Some("") => None,
+                Some(id) => Some(id.parse::<ExecutionId>().map_err(|_| {
+                    Error::new(ErrorCode::Invalid, "execution is not the id of an execution.")
+                })?),
+            };
+        let store = &self.inner.store;
+        let page = store
+            .callbacks(&countersign_store::CallbackQuery {
+                state,
+                execution,
+                limit: limit(query.limit)?,
+                before: cursor::<CallbackId>(query.cursor.as_deref())?,
+            })
             .map_err(storage)?;
-        let waiting = self.inner.store.outbox().map_err(storage)?;
+        let callbacks = page.items.iter().map(|callback| self.summary(callback));
         Ok(CallbackPage {
-            callbacks: page
-                .items
-                .iter()
-                .map(|callback| callback_view(callback, &waiting))
-                .collect(),
+            callbacks: callbacks.collect::<Result<_, _>>()?,
             next: page.next.map(|id| id.to_string()),
-            waiting: u32::try_from(waiting.len()).unwrap_or(u32::MAX),
-            failing: count_failing(&waiting),
+            waiting: u32::try_from(store.outbox_count()).unwrap_or(u32::MAX),
+            failing: self.failing_callbacks(),
         })
     }
 
-    /// One callback.
+    /// One callback with its body.
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`] for an unknown id or one that is none.
     pub fn callback(&self, id: &str) -> Result<CallbackView, Error> {
         let callback = self.stored_callback(id)?;
-        let waiting = self.inner.store.outbox().map_err(storage)?;
-        Ok(callback_view(&callback, &waiting))
+        let body = self.inner.store.callback_body(callback.id).map_err(storage)?;
+        Ok(CallbackView {
+            summary: self.summary(&callback)?,
+            body: body.unwrap_or_default(),
+        })
+    }
+
+    /// What lists show of a callback.
+    fn summary(&self, callback: &Callback) -> Result<CallbackSummary, Error> {
+        let behind_earlier = callback.state == CallbackState::Waiting && self.waits_behind(callback)?;
+        Ok(CallbackSummary {
+            id: callback.id.to_string(),
+            execution_id: callback.execution_id.to_string(),
+            flow_id: callback.flow_id.to_string(),
+            flow_name: callback.flow_name.clone(),
+            chat_id: callback.chat_id.clone(),
+            kind: callback.kind,
+            url: callback.url.clone(),
+            url_source: callback.url_source,
+            state: callback.state,
+            attempts: callback.attempts.clone(),
+            created_at: callback.created_at.to_string(),
+            next_attempt_at: callback.next_attempt_at.map(|at| at.to_string()),
+            behind_earlier,
+        })
+    }
+
+    /// Whether an earlier callback of the same execution has to arrive first.
+    fn waits_behind(&self, callback: &Callback) -> Result<bool, Error> {
+        let earlier = countersign_store::CallbackQuery {
+            state: Some(CallbackState::Waiting),
+            execution: Some(callback.execution_id),
+            limit: 1,
+            before: Some(callback.id),
+        };
+        let found = self.inner.store.callbacks(&earlier).map_err(storage)?;
+        Ok(!found.items.is_empty())
     }
 
     /// Sends a callback again at once: one attempt with the same id and body, which does not disturb the
@@ -243,10 +294,7 @@ impl App {
 
     /// How many callbacks have failed at least once and go on being tried.
     pub(crate) fn failing_callbacks(&self) -> u32 {
-        self.inner
-            .store
-            .outbox()
-            .map_or(0, |waiting| count_failing(&waiting))
+        u32::try_from(self.inner.store.failing_count()).unwrap_or(u32::MAX)
     }
 
     fn stored_callback(&self, id: &str) -> Result<Callback, Error> {
@@ -269,33 +317,4 @@ fn refused(error: SendNowError) -> Error {
         SendNowError::Outbox(_) => ErrorCode::StorageUnavailable,
     };
     Error::new(code, format!("It was not sent again: {error}.")).caused_by(error)
-}
-
-fn count_failing(waiting: &[Callback]) -> u32 {
-    let failing = waiting
-        .iter()
-        .filter(|callback| callback.attempts.iter().any(|a| a.ended_at.is_some()));
-    u32::try_from(failing.count()).unwrap_or(u32::MAX)
-}
-
-/// A callback on the wire. `waiting` is the outbox in the order of ids.
-fn callback_view(callback: &Callback, waiting: &[Callback]) -> CallbackView {
-    CallbackView {
-        id: callback.id.to_string(),
-        execution_id: callback.execution_id.to_string(),
-        flow_id: callback.flow_id.to_string(),
-        flow_name: callback.flow_name.clone(),
-        chat_id: callback.chat_id.clone(),
-        kind: callback.kind,
-        url: callback.url.clone(),
-        url_source: callback.url_source,
-        state: callback.state,
-        attempts: callback.attempts.clone(),
-        created_at: callback.created_at.to_string(),
-        next_attempt_at: callback.next_attempt_at.map(|at| at.to_string()),
-        behind_earlier: waiting
-            .iter()
-            .any(|other| other.execution_id == callback.execution_id && other.id < callback.id),
-        body: callback.body.clone(),
-    }
 }

@@ -60,14 +60,25 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// The file is not TOML, or has a key that means nothing.
-    #[error("{} has a mistake: {}", .path.display(), .source.message())]
+    /// The file is not TOML, or has a key or value that means nothing. The line itself is not repeated: it may hold
+    /// what nobody should read.
+    #[error("{} has a mistake in line {line}: {problem}", .path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The cause.
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The retry plan cannot be used.
+    #[error("{origin}: retry-plan-seconds: {problem}")]
+    RetryPlan {
+        /// Where it was said.
+        origin: &'static str,
+        /// What is wrong.
         #[source]
-        source: Box<toml::de::Error>,
+        problem: RetryPlanError,
     },
     /// An address is not one, or is not on this machine.
     #[error("{origin}: {text:?} is not an address on this machine; write for example 127.0.0.1:8420")]
@@ -144,7 +155,10 @@ impl Config {
             },
         };
         let retry_plan = match file.retry_plan_seconds {
-            Some(seconds) => retry_plan(&seconds),
+            Some(seconds) => retry_plan(&seconds).map_err(|problem| ConfigError::RetryPlan {
+                origin: CONFIG_FILE,
+                problem,
+            })?,
             None => RetryPlan::default(),
         };
         let person = ["USER", "LOGNAME", "USERNAME"]
@@ -163,16 +177,32 @@ impl Config {
     }
 }
 
-/// A plan from seconds; the first entry is the time before the first attempt.
-pub(crate) fn retry_plan(seconds: &[u32]) -> RetryPlan {
-    RetryPlan::from_seconds(seconds)
+/// How many attempts a retry plan has at most, and the longest time between two: a week.
+const PLAN_LIMIT: usize = 50;
+const WAIT_LIMIT: u32 = 7 * 24 * 60 * 60;
+
+/// A retry plan that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("give 1 to {PLAN_LIMIT} numbers of seconds, each at most {WAIT_LIMIT}")]
+pub struct RetryPlanError;
+
+/// A plan from seconds; the first entry is the time before the first attempt. The one check for the file, the panel
+/// and the API.
+pub(crate) fn retry_plan(seconds: &[u32]) -> Result<RetryPlan, RetryPlanError> {
+    let fits = (1..=PLAN_LIMIT).contains(&seconds.len()) && seconds.iter().all(|wait| *wait <= WAIT_LIMIT);
+    if fits {
+        Ok(RetryPlan::from_seconds(seconds))
+    } else {
+        Err(RetryPlanError)
+    }
 }
 
 fn read_file(path: &Path) -> Result<File, ConfigError> {
     match std::fs::read_to_string(path) {
-        Ok(text) => toml::from_str(&text).map_err(|source| ConfigError::Malformed {
+        Ok(text) => toml::from_str(&text).map_err(|error| ConfigError::Malformed {
             path: path.to_owned(),
-            source: Box::new(source),
+            line: line_of(&text, &error),
+            problem: without_values(error.message()),
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
         Err(source) => Err(ConfigError::Unreadable {
@@ -180,6 +210,21 @@ fn read_file(path: &Path) -> Result<File, ConfigError> {
             source,
         }),
     }
+}
+
+fn line_of(text: &str, error: &toml::de::Error) -> usize {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.as_bytes().iter().take(start);
+    before.filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// The parser quotes a value that has the wrong type; a key it quotes in other marks.
+fn without_values(message: &str) -> String {
+    let mut shown = String::with_capacity(message.len());
+    for (place, part) in message.split('"').enumerate() {
+        shown.push_str(if place % 2 == 0 { part } else { "…" });
+    }
+    shown.replace('\n', " ").trim().to_owned()
 }
 
 /// Reads an address and refuses one that other machines could reach.

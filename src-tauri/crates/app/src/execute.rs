@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use countersign_domain::{
-    Approval, ApprovalId, ApprovalState, CallbackKind, Decision, ErrorCode, Execution, ExecutionId,
+    Approval, ApprovalId, ApprovalState, Callback, CallbackKind, Decision, ErrorCode, Execution, ExecutionId,
     ExecutionState, FlowId, JournalEvent, Message, MessageId, Question, ResponseMode, Role, Timestamp,
-    display_line, display_text,
+    display_line, display_text, payload_facts,
 };
 use countersign_flow::{Advance, Incoming, PastMessage, Plan, Record, Run, RunInput, Stop};
 use countersign_store::Changes;
@@ -21,6 +21,7 @@ use crate::executions::read_run;
 use crate::flows::LiveFlow;
 use crate::host::RunHost;
 use crate::stream::Listener;
+use crate::view::ExecutionView;
 use crate::{App, Error, notifications};
 
 /// What Flowise puts in front of every failure of a run (webhook spec §5).
@@ -28,6 +29,9 @@ const RUN_FAILED: &str = "Error: predictionsServices.buildChatflow - ";
 
 /// The longest title of a question, in characters.
 const TITLE_LIMIT: usize = 200;
+
+/// The longest text of a question, in characters: more than a person reads.
+const BODY_LIMIT: usize = 50_000;
 
 /// Whether somebody waits for the result on an open connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +152,7 @@ impl App {
             run: RawValue::NULL.to_owned(),
             messages: Vec::new(),
             signed: trigger.signed,
+            interrupted: false,
             error: None,
             created_at: now,
             updated_at: now,
@@ -313,7 +318,7 @@ impl App {
         changes.journal(&JournalEvent::ApprovalOpened {
             approval: Box::new(approval.clone()),
         });
-        if caller == Caller::Gone {
+        let callback = if caller == Caller::Gone {
             let data = serde_json::json!({
                 "text": stop.text,
                 "executionId": begun.execution.id.to_string(),
@@ -326,12 +331,13 @@ impl App {
                 CallbackKind::Stopped,
                 Content::Data(data),
                 now,
-            )?;
-        }
-        self.inner.store.commit(changes).await.map_err(storage)?;
+            )?
+        } else {
+            None
+        };
+        self.commit_and_send(changes, callback).await?;
         self.inner.events.approval(&approval, None);
         notifications::present(self, &approval);
-        self.wake_dispatcher();
         Ok(Ending::Stopped(body))
     }
 
@@ -346,7 +352,7 @@ impl App {
 
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
-        if caller == Caller::Gone {
+        let callback = if caller == Caller::Gone {
             let data = RawValue::from_string(text_of(&body)).map_err(not_json)?;
             self.queue_callback(
                 &mut changes,
@@ -354,9 +360,11 @@ impl App {
                 CallbackKind::Success,
                 Content::Data(data),
                 now,
-            )?;
-        }
-        self.keep(changes, &begun, caller).await?;
+            )?
+        } else {
+            None
+        };
+        self.keep(changes, callback, &begun, caller).await?;
         Ok(Ending::Finished(body))
     }
 
@@ -369,27 +377,42 @@ impl App {
 
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
-        if caller == Caller::Gone {
+        let callback = if caller == Caller::Gone {
             self.queue_callback(
                 &mut changes,
                 &begun,
                 CallbackKind::Error,
                 Content::Error(&message),
                 now,
-            )?;
-        }
-        self.keep(changes, &begun, caller).await?;
+            )?
+        } else {
+            None
+        };
+        self.keep(changes, callback, &begun, caller).await?;
         Ok(Ending::Failed(message))
     }
 
     /// Commits an end. When nobody depends on the record, because the caller gets the answer itself and no
     /// person was asked, it may be flushed with the next commit (design §5).
-    async fn keep(&self, changes: Changes, begun: &Begun, caller: Caller) -> Result<(), Error> {
+    async fn keep(
+        &self,
+        changes: Changes,
+        callback: Option<Callback>,
+        begun: &Begun,
+        caller: Caller,
+    ) -> Result<(), Error> {
         if caller == Caller::Waits && begun.execution.approval_id.is_none() && !begun.stored {
             return self.inner.store.record(changes).map_err(storage);
         }
+        self.commit_and_send(changes, callback).await
+    }
+
+    /// Makes changes durable, and lets the callback among them go out.
+    async fn commit_and_send(&self, changes: Changes, callback: Option<Callback>) -> Result<(), Error> {
         self.inner.store.commit(changes).await.map_err(storage)?;
-        self.wake_dispatcher();
+        if let (Some(callback), Some(dispatcher)) = (callback, self.dispatcher()) {
+            dispatcher.put(callback);
+        }
         Ok(())
     }
 
@@ -440,18 +463,73 @@ impl App {
         let message = format!("{RUN_FAILED}interrupted by a restart");
         let mut begun = self.begun_again(execution)?;
         begun.execution.state = ExecutionState::Error;
+        begun.execution.interrupted = true;
         begun.execution.error = Some(message.clone());
         begun.execution.updated_at = now;
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
-        self.queue_callback(
+        let callback = self.queue_callback(
             &mut changes,
             &begun,
             CallbackKind::Error,
             Content::Error(&message),
             now,
         )?;
-        self.inner.store.commit(changes).await.map_err(storage)
+        self.commit_and_send(changes, callback).await
+    }
+
+    /// Lets an execution go on that a restart had ended while its caller waited: from the step that was interrupted,
+    /// with the same idempotency key. Its result leaves as a callback where a URL is known. Of several that ask at
+    /// once exactly one gets it going.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for an unknown id; [`ErrorCode::NotWaiting`] for an execution that no restart ended.
+    pub async fn continue_execution(&self, id: &str, person: Option<String>) -> Result<ExecutionView, Error> {
+        self.ready()?;
+        let unknown = || Error::new(ErrorCode::NotFound, format!("Execution {id} not found"));
+        let id: ExecutionId = id.parse().map_err(|_| unknown())?;
+        // Read before, so that what cannot go on is not marked as running.
+        let stored = self
+            .inner
+            .store
+            .execution(id)
+            .map_err(storage)?
+            .ok_or_else(unknown)?;
+        read_run(&stored)?;
+        self.inner.plan_of(&stored)?;
+        let now = self.inner.clock.now();
+        let execution = self
+            .inner
+            .store
+            .transact(move |transaction| -> Result<_, Error> {
+                let mut execution = transaction
+                    .execution(id)
+                    .map_err(storage)?
+                    .ok_or_else(|| Error::new(ErrorCode::NotFound, format!("Execution {id} not found")))?;
+                if !execution.interrupted {
+                    let message = format!(
+                        "Execution {id} was not interrupted by a restart, so there is nothing to go on with. \
+                         Nothing was changed."
+                    );
+                    return Err(Error::new(ErrorCode::NotWaiting, message));
+                }
+                execution.interrupted = false;
+                execution.state = ExecutionState::InProgress;
+                execution.mode = ResponseMode::Async;
+                execution.error = None;
+                execution.updated_at = now;
+                transaction.put_execution(&execution);
+                transaction.journal(&JournalEvent::ExecutionContinued {
+                    execution_id: id,
+                    person,
+                });
+                Ok(execution)
+            })
+            .await
+            .map_err(storage)??;
+        let begun = self.begun_again(execution)?;
+        self.spawn(begun);
+        self.execution(&id.to_string())
     }
 
     fn ask(&self, begun: &Begun, stop: &Stop, now: Timestamp) -> Result<Approval, Error> {
@@ -471,11 +549,13 @@ impl App {
                 path.push(format!("Callback SUCCESS to {receiver}"));
             }
         }
+        let (payload_hash, payload_bytes) = payload_facts(&begun.run.payload());
         let question = Question {
             title,
             body,
             feedback_enabled: stop.feedback_enabled,
-            payload: begun.run.payload(),
+            payload_hash,
+            payload_bytes,
             if_approved,
             if_rejected,
         };
@@ -504,15 +584,17 @@ impl App {
         kind: CallbackKind,
         content: Content<'_>,
         now: Timestamp,
-    ) -> Result<(), Error> {
-        let Some(callback) = self.inner.callback(begun, kind, content, now)? else {
-            return Ok(());
+    ) -> Result<Option<Callback>, Error> {
+        let Some((callback, body)) = self.inner.callback(begun, kind, content, now)? else {
+            return Ok(None);
         };
         changes.put_callback(&callback);
+        changes.put_callback_body(callback.id, &body);
         changes.journal(&JournalEvent::CallbackQueued {
-            callback: Box::new(callback),
+            callback: Box::new(callback.clone()),
+            body,
         });
-        Ok(())
+        Ok(Some(callback))
     }
 }
 
@@ -605,5 +687,18 @@ fn title_and_body(stop: &Stop) -> (String, String) {
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join("\n\n");
-    (title, body)
+    (title, bounded(body))
+}
+
+/// A text that people can be shown. What is cut is said.
+fn bounded(mut body: String) -> String {
+    let Some((end, _)) = body.char_indices().nth(BODY_LIMIT) else {
+        return body;
+    };
+    let missing = body[end..].chars().count();
+    body.truncate(end);
+    body.push_str(&format!(
+        "…\n\n({missing} more characters are not shown; the whole text is in the record of the step.)"
+    ));
+    body
 }

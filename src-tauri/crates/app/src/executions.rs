@@ -7,6 +7,9 @@ use crate::app::storage;
 use crate::view::ExecutionView;
 use crate::{App, Error};
 
+/// The longest `executionData` that a list carries, in bytes.
+const LISTED_DATA: usize = 256 * 1024;
+
 /// Which executions are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecutionQuery {
@@ -58,7 +61,7 @@ impl App {
         };
         let total = self.inner.store.execution_count(&wanted).map_err(storage)?;
         let found = self.inner.store.executions(&wanted).map_err(storage)?.items;
-        Ok((found.iter().map(view).collect::<Result<_, _>>()?, total))
+        Ok((found.iter().map(in_list).collect::<Result<_, _>>()?, total))
     }
 
     /// One execution.
@@ -79,6 +82,16 @@ impl App {
     }
 }
 
+/// As lists have it: what would make them huge is left out and can be asked for alone.
+fn in_list(execution: &Execution) -> Result<ExecutionView, Error> {
+    let mut view = view(execution)?;
+    if view.execution_data.len() > LISTED_DATA {
+        "[]".clone_into(&mut view.execution_data);
+        view.execution_data_omitted = true;
+    }
+    Ok(view)
+}
+
 fn view(execution: &Execution) -> Result<ExecutionView, Error> {
     let run = read_run(execution)?;
     let execution_data = serde_json::to_string(run.records()).map_err(|error| {
@@ -93,6 +106,8 @@ fn view(execution: &Execution) -> Result<ExecutionView, Error> {
         created_date: execution.created_at.to_string(),
         updated_date: execution.updated_at.to_string(),
         stopped_date: execution.stopped_at.map(|at| at.to_string()),
+        interrupted: execution.interrupted,
+        execution_data_omitted: false,
     })
 }
 

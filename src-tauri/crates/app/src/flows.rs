@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use countersign_domain::{DocumentHash, ErrorCode, Flow, FlowId, ResponseMode};
-use countersign_flow::{Imported, Plan, Refusal, ResponseMode as StartMode, SignatureKind, read_import};
+use countersign_flow::{
+    Imported, Plan, Refusal, ResponseMode as StartMode, SignatureKind, StartTrigger, read_import,
+};
 use countersign_signature::Secret;
 use countersign_store::{Changes, Store, StoreError};
 
@@ -282,6 +284,26 @@ impl App {
             })
     }
 
+    /// What will not work although the flow could be imported.
+    fn problems_of(&self, plan: &Plan) -> Vec<String> {
+        let start = plan.start();
+        let mut problems = Vec::new();
+        if start.trigger == StartTrigger::Unknown {
+            problems.push("Its Start does not say what begins a run, so nothing can start it.".to_owned());
+        }
+        if let Some(url) = start.callback_url.as_deref().filter(|url| !url.trim().is_empty())
+            && let Some(problem) = self.inner.callback_url_problem(url)
+        {
+            let then = if start.response_mode == StartMode::Async {
+                "Its callbacks cannot be delivered."
+            } else {
+                "The default of the settings is used instead."
+            };
+            problems.push(format!("Its callback URL cannot be used: {problem}. {then}"));
+        }
+        problems
+    }
+
     fn view_of(&self, flow: &Flow) -> Result<FlowView, Error> {
         let plan = self.inner.plan(&flow.document)?;
         let start = plan.start();
@@ -317,6 +339,7 @@ impl App {
                 .into_iter()
                 .map(|step| format!("{}: {}", step.kind, step.label))
                 .collect(),
+            problems: self.problems_of(&plan),
             pending: u32::try_from(self.inner.store.pending_count_of_flow(flow.id)).unwrap_or(u32::MAX),
             created_date: flow.created_at.to_string(),
             updated_date: flow.updated_at.to_string(),

@@ -28,7 +28,7 @@ pub mod view;
 mod webhook;
 
 pub use app::{App, Options, StartError};
-pub use config::{CONFIG_FILE, Config, ConfigError, DEFAULT_LISTEN, Flags};
+pub use config::{CONFIG_FILE, Config, ConfigError, DEFAULT_LISTEN, Flags, RetryPlanError};
 pub use countersign_domain::{ErrorCode, Outcome, RandomIds, Surface, SystemClock};
 pub use countersign_flow::{OnError, RunPolicy, StepPolicy};
 pub use error::Error;

@@ -2,7 +2,7 @@
 
 use std::sync::Weak;
 
-use countersign_domain::{Approval, ApprovalId, ApprovalState, ErrorCode, Outcome, Surface};
+use countersign_domain::{Approval, ApprovalId, ApprovalState, ErrorCode, Outcome, QuestionHash, Surface};
 use countersign_notify::{Broker, BrokerEvent, BrokerHandle, BrokerOptions, Notifier, Prompt};
 use tokio::sync::{broadcast, mpsc};
 
@@ -49,8 +49,12 @@ pub(crate) fn listen(app: &App, mut answers: mpsc::Receiver<BrokerEvent>) {
         while let Some(event) = answers.recv().await {
             let Some(app) = upgrade(&weak) else { return };
             match event {
-                BrokerEvent::Answered { id, outcome } => {
-                    app.answered(id, outcome).await;
+                BrokerEvent::Answered {
+                    id,
+                    outcome,
+                    content_hash,
+                } => {
+                    app.answered(id, outcome, content_hash).await;
                 }
                 BrokerEvent::OpenRequested {
                     approval,
@@ -89,6 +93,7 @@ pub(crate) fn show_pending(app: &App, pending: &[Approval]) {
 fn prompt(approval: &Approval) -> Prompt {
     Prompt {
         id: approval.id,
+        content_hash: approval.content_hash.clone(),
         title: approval.question.title.clone(),
         // Notifications show no Markdown.
         body: countersign_flow::plain_text(&approval.question.body).into_owned(),
@@ -113,11 +118,11 @@ impl Inner {
 
 impl App {
     /// A button was pressed. The press is a wish; if it does not become a decision, the person is told why.
-    async fn answered(&self, id: ApprovalId, outcome: Outcome) {
+    async fn answered(&self, id: ApprovalId, outcome: Outcome, content_hash: Option<QuestionHash>) {
         let request = DecisionRequest {
             outcome,
             feedback: None,
-            content_hash: None,
+            content_hash: content_hash.map(|hash| hash.as_str().to_owned()),
         };
         let person = self.inner.config.person.clone();
         let Err(error) = self

@@ -57,11 +57,19 @@ impl Outbox for CallbackOutbox {
                 return Ok(None);
             }
             let secret = inner.callback_secret(&callback).map_err(failed)?;
+            let Some(body) = inner.store.callback_body(id).map_err(failed)? else {
+                tracing::error!(callback = %id, "the body of a callback is missing; it cannot be sent");
+                return Ok(None);
+            };
             let mut changes = Changes::new();
             changes.put_callback(&callback);
             inner.store.commit(changes).await.map_err(failed)?;
             inner.events.callback(&callback);
-            Ok(Some((callback, secret)))
+            Ok(Some(Started {
+                callback,
+                body,
+                secret,
+            }))
         })
     }
 
@@ -73,10 +81,7 @@ impl Outbox for CallbackOutbox {
             let mut changes = Changes::new();
             changes.put_callback(&callback);
             // The body is in the line that queued the callback.
-            let settled = Box::new(Callback {
-                body: String::new(),
-                ..callback.clone()
-            });
+            let settled = Box::new(callback.clone());
             match callback.state {
                 CallbackState::Waiting => {}
                 CallbackState::Delivered => {

@@ -5,7 +5,7 @@ use countersign_flow::{Incoming, PastMessage, StartTrigger};
 use serde_json::Value;
 
 use crate::execute::Trigger;
-use crate::webhook::{WebhookReply, as_text, human_input};
+use crate::webhook::{WebhookReply, as_text, given_chat, human_input};
 use crate::{App, Error};
 
 /// What Flowise puts in front of every refusal of this API.
@@ -56,7 +56,7 @@ impl App {
         let streams = request
             .field("streaming")
             .is_some_and(|wish| *wish == true || *wish == "true");
-        let chat_id = request.field("chatId").map(as_text);
+        let chat_id = given_chat(request.field("chatId"))?;
         if let Some(answer) = answer {
             return self.resume_chat(id, chat_id, answer, streams).await;
         }

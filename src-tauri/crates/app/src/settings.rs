@@ -21,9 +21,11 @@ const SETTINGS: &str = "settings";
 /// Under which name the default callback secret lies in the store, sealed.
 const CALLBACK_SECRET: &str = "callback-secret";
 
-/// The longest secret, and the longest retry plan.
+/// The longest secret and URL, in characters; how many origins there can be, and how long each.
 const SECRET_LIMIT: usize = 1000;
-const PLAN_LIMIT: usize = 50;
+const URL_LIMIT: usize = 2048;
+const ORIGINS_LIMIT: usize = 100;
+const ORIGIN_LIMIT: usize = 255;
 
 /// What the panel has set. Absent means: as the configuration says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +67,8 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
             .retry_plan_seconds
         {
-            Some(seconds) => retry_plan(seconds),
+            // It was checked when it was set.
+            Some(seconds) => RetryPlan::from_seconds(seconds),
             None => self.config.retry_plan.clone(),
         }
     }
@@ -90,6 +93,7 @@ impl App {
         Ok(SettingsView {
             listen: listen.to_string(),
             address: self.inner.bound_address().map(|address| address.to_string()),
+            listen_forced: config.forced_listen.is_some(),
             callback_url: settings.callback_url,
             has_callback_secret: self
                 .inner
@@ -134,6 +138,12 @@ impl App {
             settings.accept_caller_callback_url = accept;
         }
         if let Some(origins) = &change.caller_callback_origins {
+            if origins.len() > ORIGINS_LIMIT || origins.iter().any(|origin| origin.len() > ORIGIN_LIMIT) {
+                return Err(invalid(
+                    "callerCallbackOrigins",
+                    &format!("give at most {ORIGINS_LIMIT} origins of at most {ORIGIN_LIMIT} characters"),
+                ));
+            }
             settings.caller_callback_origins = origins
                 .iter()
                 .map(|origin| origin.trim())
@@ -142,12 +152,7 @@ impl App {
                 .collect::<Result<_, _>>()?;
         }
         if let Some(seconds) = change.retry_plan_seconds {
-            if seconds.is_empty() || seconds.len() > PLAN_LIMIT {
-                return Err(invalid(
-                    "retryPlanSeconds",
-                    &format!("give 1 to {PLAN_LIMIT} numbers of seconds"),
-                ));
-            }
+            retry_plan(&seconds).map_err(|error| invalid("retryPlanSeconds", &error.to_string()))?;
             settings.retry_plan_seconds = Some(seconds);
         }
         if let Some(enabled) = change.notifications_enabled {
@@ -188,6 +193,12 @@ impl App {
     fn callback_url(&self, url: &str) -> Result<String, Error> {
         if url.is_empty() {
             return Ok(String::new());
+        }
+        if url.len() > URL_LIMIT {
+            return Err(invalid(
+                "callbackUrl",
+                &format!("use at most {URL_LIMIT} characters"),
+            ));
         }
         if !is_http(url) {
             return Err(invalid(

@@ -44,10 +44,10 @@ impl From<&Decision> for DecisionView {
     }
 }
 
-/// A question, pending or answered.
+/// What lists show of a question: neither the payload nor a long text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct ApprovalView {
+pub struct ApprovalSummary {
     /// Its id.
     pub id: String,
     /// Where it stands.
@@ -66,25 +66,40 @@ pub struct ApprovalView {
     pub node_label: String,
     /// The question, one line.
     pub title: String,
-    /// The rest of the text, Markdown.
+    /// The rest of the text, Markdown; in lists its beginning, at most 1,000 characters.
     pub body: String,
+    /// Whether `body` is only the beginning.
+    pub body_truncated: bool,
     /// Whether a note can be given.
     pub feedback_enabled: bool,
     /// When it was asked, RFC 3339.
     pub created_at: String,
     /// The hash of what is shown; send it back with the decision.
     pub content_hash: String,
-    /// What the sender had sent, secrets removed: `{"body":…,"headers":…,"query":…}`.
+    /// How long the payload is as JSON, in bytes.
+    #[ts(type = "number")]
+    pub payload_bytes: u64,
+    /// The answer, once there is one.
+    pub decision: Option<DecisionView>,
+    /// Whether the call that asked was verified by a signature.
+    pub signed: bool,
+}
+
+/// A question with everything that belongs to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalView {
+    /// Everything that lists show too, with the whole text.
+    #[serde(flatten)]
+    #[ts(flatten)]
+    pub summary: ApprovalSummary,
+    /// What the sender had sent, secrets removed: `{"body":…,"headers":…,"query":…}`; null if the execution is gone.
     #[ts(type = "unknown")]
     pub payload: Value,
     /// What follows after yes, one line a step.
     pub if_approved: Vec<String>,
     /// What follows after no, one line a step.
     pub if_rejected: Vec<String>,
-    /// The answer, once there is one.
-    pub decision: Option<DecisionView>,
-    /// Whether the call that asked was verified by a signature.
-    pub signed: bool,
 }
 
 /// One page of approvals, newest first.
@@ -92,7 +107,7 @@ pub struct ApprovalView {
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalPage {
     /// The page.
-    pub approvals: Vec<ApprovalView>,
+    pub approvals: Vec<ApprovalSummary>,
     /// The cursor of the next page; `null` at the end.
     pub next: Option<String>,
     /// How many wait in all.
@@ -160,6 +175,8 @@ pub struct FlowView {
     pub callback_url: Option<String>,
     /// The steps in the order of the document, for people: `Human Input: Approve?`.
     pub steps: Vec<String>,
+    /// What will not work although the flow could be imported, for people.
+    pub problems: Vec<String>,
     /// How many of its approvals wait.
     pub pending: u32,
     /// When it was imported, RFC 3339.
@@ -178,10 +195,10 @@ pub struct FlowImport {
     pub flow_data: String,
 }
 
-/// One callback with its attempts.
+/// What lists show of a callback: all but its body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct CallbackView {
+pub struct CallbackSummary {
     /// Its id: the `webhook-id` of every attempt.
     pub id: String,
     /// The execution it reports on.
@@ -208,6 +225,16 @@ pub struct CallbackView {
     pub next_attempt_at: Option<String>,
     /// Whether it waits for an earlier callback of the same execution.
     pub behind_earlier: bool,
+}
+
+/// One callback with its attempts and its body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct CallbackView {
+    /// Everything else.
+    #[serde(flatten)]
+    #[ts(flatten)]
+    pub summary: CallbackSummary,
     /// The JSON text that is sent.
     pub body: String,
 }
@@ -217,7 +244,7 @@ pub struct CallbackView {
 #[serde(rename_all = "camelCase")]
 pub struct CallbackPage {
     /// The page.
-    pub callbacks: Vec<CallbackView>,
+    pub callbacks: Vec<CallbackSummary>,
     /// The cursor of the next page; `null` at the end.
     pub next: Option<String>,
     /// How many are neither delivered nor abandoned.
@@ -234,6 +261,10 @@ pub struct CallbackQuery {
     #[serde(default)]
     #[ts(optional)]
     pub state: Option<String>,
+    /// Only those that report on this execution.
+    #[serde(default)]
+    #[ts(optional)]
+    pub execution: Option<String>,
     /// At most this many, 1 to 200; 50 if absent.
     #[serde(default)]
     #[ts(optional)]
@@ -264,6 +295,14 @@ pub struct ExecutionView {
     pub updated_date: String,
     /// When it last stopped for a person, RFC 3339.
     pub stopped_date: Option<String>,
+    /// Whether a restart ended it while its caller waited, so that it can go on from there. Left out if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(optional, as = "Option<bool>")]
+    pub interrupted: bool,
+    /// Whether `executionData` was left out of this list because it is large. Left out if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(optional, as = "Option<bool>")]
+    pub execution_data_omitted: bool,
 }
 
 /// What the notification server of this desktop can do.
@@ -290,6 +329,8 @@ pub struct SettingsView {
     pub listen: String,
     /// The address it listens on now.
     pub address: Option<String>,
+    /// Whether a flag or the environment set the address, so that `listen` counts only at a start without it.
+    pub listen_forced: bool,
     /// Where callbacks go when the flow names no URL; empty for nowhere.
     pub callback_url: String,
     /// Whether a default callback secret is stored.
@@ -392,6 +433,8 @@ pub struct StatusView {
     pub storage_problem: Option<String>,
     /// What of the storage had to be repaired at the start, for people; empty as a rule.
     pub storage_repairs: Vec<String>,
+    /// Whether this desktop shows tray icons; absent for a host without a tray.
+    pub tray_host: Option<bool>,
     /// The version of this program.
     pub version: String,
     /// Whether this is the first start: no flow was ever imported by the operator.

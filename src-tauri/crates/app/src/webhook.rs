@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use countersign_domain::{Approval, ErrorCode, FlowId, Outcome, ResponseMode, Surface};
-use countersign_flow::{Incoming, Plan, SignatureKind, StartSettings, StartTrigger, Validation};
+use countersign_domain::{Approval, ErrorCode, FlowId, Outcome, ResponseMode, Surface, disguises};
+use countersign_flow::{Incoming, Parameter, Plan, SignatureKind, StartSettings, StartTrigger, Validation};
 use countersign_signature::{InboundKind, verify_inbound};
 use serde_json::{Map, Value};
 
@@ -31,6 +31,9 @@ const REDACTED: &str = "[REDACTED]";
 
 /// The header by which a caller may name a callback URL, where the operator allows it (webhook spec §11).
 const CALLER_CALLBACK_HEADER: &str = "x-callback-url";
+
+/// The longest `chatId`, in characters.
+const CHAT_ID_LIMIT: usize = 512;
 
 /// A webhook call after the guards and after its body was parsed.
 #[derive(Debug, Clone)]
@@ -93,6 +96,15 @@ impl App {
         self.ready()?;
         // Before anything is looked up: a malformed answer changes nothing.
         let human_input = human_input(request.field("humanInput"))?;
+        if human_input.is_some() && matches!(request.method.as_str(), "GET" | "HEAD") {
+            return Err(Error::new(
+                ErrorCode::MethodNotAllowed,
+                format!(
+                    "A {} never answers an approval. Send the same as a POST. Nothing was changed.",
+                    request.method
+                ),
+            ));
+        }
         let id = flow_id(&request)?;
         let live = self.inner.flows.get(id);
         match human_input {
@@ -121,7 +133,7 @@ impl App {
         if mode == ResponseMode::Async && caller_url.is_none() {
             check_callback_url(start)?;
         }
-        let given_chat = request.field("chatId").map(as_text);
+        let given_chat = given_chat(request.field("chatId"))?;
         let fresh_chat = given_chat.is_none();
         let chat_id = given_chat.unwrap_or_else(|| self.inner.ids.random().to_string());
         let begun = self.begin(crate::execute::Trigger {
@@ -317,6 +329,30 @@ impl App {
     }
 }
 
+/// The `chatId` that a caller names. People see it and it is a key, so it is short and shows what it is (server
+/// deviations).
+///
+/// # Errors
+/// [`ErrorCode::Invalid`] for one that is too long or hides something.
+pub(crate) fn given_chat(value: Option<&Value>) -> Result<Option<String>, Error> {
+    let Some(chat_id) = value.map(as_text) else {
+        return Ok(None);
+    };
+    if chat_id.chars().count() > CHAT_ID_LIMIT || chat_id.chars().any(disguised) {
+        return Err(Error::new(
+            ErrorCode::Invalid,
+            format!(
+                "chatId is longer than {CHAT_ID_LIMIT} characters or holds control or direction characters. Nothing was changed."
+            ),
+        ));
+    }
+    Ok(Some(chat_id))
+}
+
+fn disguised(letter: char) -> bool {
+    letter.is_control() || disguises(letter)
+}
+
 fn reply(ending: Ending) -> Result<WebhookReply, Error> {
     match ending {
         Ending::Finished(body) | Ending::Stopped(body) => Ok(WebhookReply::Done(body)),
@@ -440,52 +476,53 @@ fn fits(sent: &str, expected: &str) -> bool {
 }
 
 fn check_parameters(validation: &Validation, request: &WebhookRequest) -> Result<(), Error> {
-    let bad = |text: &str, names: &[&str]| {
-        Err(Error::new(
-            ErrorCode::Invalid,
-            format!("{text}: {}", names.join(", ")),
-        ))
+    let named = |text: &str, names: Vec<&str>| {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let message = format!("{text}: {}", names.join(", "));
+        Err(Error::new(ErrorCode::Invalid, message))
     };
-    let missing: Vec<&str> = validation
-        .headers
+    let in_header = |name: &str| request.header(&name.to_ascii_lowercase()).is_some();
+    let in_query = |name: &str| request.query.get(name).is_some_and(|value| !value.is_null());
+    named(
+        "Missing required headers",
+        missing(&validation.headers, in_header),
+    )?;
+    named(
+        "Missing required webhook body parameters",
+        validation
+            .body
+            .iter()
+            .filter(|field| field.required && request.field(&field.name).is_none())
+            .map(|field| field.name.as_str())
+            .collect(),
+    )?;
+    named(
+        "Invalid type for parameter(s)",
+        validation
+            .body
+            .iter()
+            .filter(|field| match (&field.kind, request.field(&field.name)) {
+                (Some(kind), Some(value)) => !kind.accepts(value),
+                _ => false,
+            })
+            .map(|field| field.name.as_str())
+            .collect(),
+    )?;
+    named(
+        "Missing required query parameters",
+        missing(&validation.query, in_query),
+    )
+}
+
+/// The required parameters that are not there.
+fn missing(parameters: &[Parameter], there: impl Fn(&str) -> bool) -> Vec<&str> {
+    parameters
         .iter()
-        .filter(|param| param.required && request.header(&param.name.to_ascii_lowercase()).is_none())
-        .map(|param| param.name.as_str())
-        .collect();
-    if !missing.is_empty() {
-        return bad("Missing required headers", &missing);
-    }
-    let missing: Vec<&str> = validation
-        .body
-        .iter()
-        .filter(|param| param.required && request.field(&param.name).is_none())
-        .map(|param| param.name.as_str())
-        .collect();
-    if !missing.is_empty() {
-        return bad("Missing required webhook body parameters", &missing);
-    }
-    let wrong: Vec<&str> = validation
-        .body
-        .iter()
-        .filter(|param| match (&param.kind, request.field(&param.name)) {
-            (Some(kind), Some(value)) => !kind.accepts(value),
-            _ => false,
-        })
-        .map(|param| param.name.as_str())
-        .collect();
-    if !wrong.is_empty() {
-        return bad("Invalid type for parameter(s)", &wrong);
-    }
-    let missing: Vec<&str> = validation
-        .query
-        .iter()
-        .filter(|param| param.required && request.query.get(&param.name).is_none_or(Value::is_null))
-        .map(|param| param.name.as_str())
-        .collect();
-    if !missing.is_empty() {
-        return bad("Missing required query parameters", &missing);
-    }
-    Ok(())
+        .filter(|parameter| parameter.required && !there(&parameter.name))
+        .map(|parameter| parameter.name.as_str())
+        .collect()
 }
 
 /// A callback URL that cannot work is said before the 202 (webhook spec §8.2).

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::queue::{Limits, Queue};
-use crate::{Client, Message, Outbox, OutboxError, RetryPlan, attempt};
+use crate::{Client, Message, Outbox, OutboxError, RetryPlan, Started, attempt};
 
 const LIMITS: Limits = Limits {
     per_origin: 8,
@@ -67,6 +67,7 @@ pub enum SendNowError {
 
 #[derive(Debug)]
 enum Command {
+    Put(Box<Callback>),
     SendNow(ByHand),
     Shutdown(oneshot::Sender<()>),
 }
@@ -124,7 +125,13 @@ impl Dispatcher {
 }
 
 impl DispatcherHandle {
-    /// Says that something new may wait in the outbox, or that the clock or the plan has changed. Never blocks.
+    /// Hands over a callback that was stored just now. Never blocks.
+    pub fn put(&self, callback: Callback) {
+        // An error says that it has stopped: the next start finds the callback in the outbox.
+        let _ = self.commands.send(Command::Put(Box::new(callback)));
+    }
+
+    /// Lets it look into the outbox again: the clock or the plan has changed. Never blocks.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
@@ -188,6 +195,7 @@ impl Worker {
             let next_look = self.next_look();
             tokio::select! {
                 command = commands.recv() => match command {
+                    Some(Command::Put(callback)) => self.put_new(&callback),
                     Some(Command::SendNow(by_hand)) => self.by_hand.push_back(by_hand),
                     Some(Command::Shutdown(reply)) => break Some(reply),
                     None => break None,
@@ -248,6 +256,13 @@ impl Worker {
         }
         self.reload_not_before = Instant::now() + began.elapsed() * 9;
         self.pause = STORAGE_PAUSE.0;
+    }
+
+    /// Takes a callback that was handed over. One that is under way came by another look into the outbox.
+    fn put_new(&mut self, callback: &Callback) {
+        if !self.queue.is_under_way(callback.id) {
+            self.put(callback);
+        }
     }
 
     fn put(&mut self, callback: &Callback) {
@@ -383,7 +398,11 @@ async fn attempt(
     outbox: Arc<dyn Outbox>,
     clock: Arc<dyn Clock>,
 ) -> Ended {
-    let (mut callback, secret) = match outbox.attempt_started(id, trigger, clock.now()).await {
+    let Started {
+        mut callback,
+        body,
+        secret,
+    } = match outbox.attempt_started(id, trigger, clock.now()).await {
         Ok(Some(started)) => started,
         Ok(None) => return Ended::NothingToDo,
         Err(error) => return Ended::NotRecorded(error),
@@ -392,7 +411,7 @@ async fn attempt(
         id,
         url: callback.url.clone(),
         source: callback.url_source,
-        body: Bytes::copy_from_slice(callback.body.as_bytes()),
+        body: Bytes::from(body),
         secret,
     };
     let sent = client.send(&message).await;

@@ -14,13 +14,21 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[error("the outbox cannot be read or written")]
 pub struct OutboxError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// A callback whose attempt has begun, and the secret to sign it with if its receiver has one.
-pub type Started = (Callback, Option<Secret>);
+/// An attempt that has begun.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// The callback.
+    pub callback: Callback,
+    /// The JSON text that is sent.
+    pub body: String,
+    /// What to sign it with, if its receiver has a secret.
+    pub secret: Option<Secret>,
+}
 
 /// The durable store of callbacks, as the dispatcher needs it. While a dispatcher runs, nothing else changes
 /// a callback that exists; new ones may appear at any time.
 pub trait Outbox: Send + Sync + 'static {
-    /// All callbacks in the state `Waiting`. Read at the start and after each wake.
+    /// All callbacks in the state `Waiting`. Read at the start and after the storage has failed.
     fn waiting(&self) -> BoxFuture<'_, Result<Vec<Callback>, OutboxError>>;
 
     /// One callback in any state.

@@ -121,12 +121,23 @@ pub struct Question {
     pub body: String,
     /// Whether a note can be given with the answer.
     pub feedback_enabled: bool,
-    /// What the sender had sent: the webhook payload with secrets removed.
-    pub payload: serde_json::Value,
+    /// SHA-256 of what the sender had sent, in hexadecimal. The payload itself lies in the execution, once: it can be
+    /// large, and lists and the journal carry questions.
+    #[serde(default)]
+    pub payload_hash: String,
+    /// How long the payload is as JSON, in bytes.
+    #[serde(default)]
+    pub payload_bytes: u64,
     /// What follows after yes, one line a step.
     pub if_approved: Vec<String>,
     /// What follows after no, one line a step.
     pub if_rejected: Vec<String>,
+}
+
+/// The hash and the length of a payload, for [`Question::payload_hash`] and [`Question::payload_bytes`].
+pub fn payload_facts(payload: &serde_json::Value) -> (String, u64) {
+    let text = payload.to_string();
+    (hex::encode(Sha256::digest(text.as_bytes())), text.len() as u64)
 }
 
 impl Question {
@@ -138,7 +149,7 @@ impl Question {
             self.title.as_str(),
             self.body.as_str(),
             if self.feedback_enabled { "1" } else { "0" },
-            &self.payload.to_string(),
+            self.payload_hash.as_str(),
             &self.if_approved.join("\n"),
             &self.if_rejected.join("\n"),
         ];

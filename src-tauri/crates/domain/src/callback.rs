@@ -82,7 +82,8 @@ impl Attempt {
     }
 }
 
-/// One outgoing message. Its body never changes, so that every attempt carries the same bytes.
+/// One outgoing message, without its body: that is written once beside it and never changes, so that every attempt
+/// carries the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Callback {
@@ -102,8 +103,6 @@ pub struct Callback {
     pub url: String,
     /// Who named that URL.
     pub url_source: UrlSource,
-    /// The JSON text that is sent.
-    pub body: String,
     /// Where it stands.
     pub state: CallbackState,
     /// The attempts so far, oldest first.
@@ -113,4 +112,11 @@ pub struct Callback {
     /// When the next attempt is due; absent once delivered or abandoned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
+}
+
+impl Callback {
+    /// Whether it has to go out and at least one attempt has failed.
+    pub fn is_failing(&self) -> bool {
+        self.state == CallbackState::Waiting && self.attempts.iter().any(|attempt| attempt.ended_at.is_some())
+    }
 }

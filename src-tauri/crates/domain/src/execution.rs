@@ -65,6 +65,9 @@ pub struct Execution {
     /// Whether the call that began it was verified by a signature.
     #[serde(default)]
     pub signed: bool,
+    /// Whether a restart ended it while its caller waited. Then it can go on from the step that was interrupted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// What went wrong, in the words that the caller got.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

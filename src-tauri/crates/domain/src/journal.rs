@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Approval, Callback, Timestamp};
+use crate::{Approval, Callback, ExecutionId, Timestamp};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,19 +23,30 @@ pub enum JournalEvent {
         /// The approval.
         approval: Box<Approval>,
     },
+    /// An execution that a restart had ended goes on.
+    ExecutionContinued {
+        /// The execution.
+        execution_id: ExecutionId,
+        /// Who wanted it, as far as it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        person: Option<String>,
+    },
     /// A callback was written to the outbox.
     CallbackQueued {
-        /// The callback with its body.
+        /// The callback.
         callback: Box<Callback>,
+        /// The JSON text that is sent.
+        #[serde(default)]
+        body: String,
     },
     /// The receiver took a callback.
     CallbackDelivered {
-        /// The callback without its body.
+        /// The callback.
         callback: Box<Callback>,
     },
     /// The plan of a callback is used up.
     CallbackAbandoned {
-        /// The callback without its body.
+        /// The callback.
         callback: Box<Callback>,
     },
 }

@@ -16,6 +16,7 @@ mod time;
 
 pub use approval::{
     AlreadyDecided, Approval, ApprovalState, Decision, Outcome, Question, QuestionHash, Surface,
+    payload_facts,
 };
 pub use callback::{Attempt, AttemptTrigger, Callback, CallbackKind, CallbackState, UrlSource};
 pub use code::ErrorCode;
@@ -26,5 +27,5 @@ pub use id::{
 };
 pub use journal::{JournalEvent, JournalLine};
 pub use message::{Message, Role};
-pub use text::{display_line, display_text};
+pub use text::{disguises, display_line, display_text};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -2,7 +2,7 @@
 
 /// Whether a character could hide or disguise what is asked: control characters, direction marks,
 /// invisible characters (anchors: webhook security §6.2).
-fn disguises(c: char) -> bool {
+pub fn disguises(c: char) -> bool {
     matches!(c,
         '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{061C}')
         || (c.is_control() && c != '\n' && c != '\t')

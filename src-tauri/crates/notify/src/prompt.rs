@@ -1,6 +1,6 @@
 //! What is asked, and what can be answered.
 
-use countersign_domain::ApprovalId;
+use countersign_domain::{ApprovalId, QuestionHash};
 
 /// One pending approval, as the broker takes it. Its texts may come from strangers: the broker cleans and cuts
 /// them before they reach a desktop.
@@ -8,6 +8,8 @@ use countersign_domain::ApprovalId;
 pub struct Prompt {
     /// The approval that waits.
     pub id: ApprovalId,
+    /// The hash of what it asks; an answer carries it back, so that it counts for this text only.
+    pub content_hash: QuestionHash,
     /// One line that alone says what is asked and for what: "Deploy billing 2.4 to production?"
     pub title: String,
     /// More of the request, plain text or Markdown shown as it is written.

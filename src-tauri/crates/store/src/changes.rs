@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use countersign_domain::{Approval, Callback, DocumentHash, Execution, Flow, FlowId, JournalEvent};
+use countersign_domain::{
+    Approval, Callback, CallbackId, DocumentHash, Execution, Flow, FlowId, JournalEvent,
+};
 use serde::Serialize;
 
 use crate::StoreError;
 use crate::blob::{BlobHash, Blobs};
 use crate::key::{self, IdBytes};
 use crate::value::{
-    EXECUTION_IN_PROGRESS, EXECUTION_STOPPED, Meta, Slot, approval_code, callback_code, execution_code,
+    CallbackMeta, EXECUTION_IN_PROGRESS, EXECUTION_STOPPED, Meta, Slot, approval_code, callback_code,
+    execution_code,
 };
 
 /// One change. Lists and counts follow from it in the writer.
@@ -125,11 +128,22 @@ impl Changes {
         );
     }
 
-    /// Stores a callback.
+    /// Stores a callback. What it sends is stored with [`Self::put_callback_body`], once.
     pub fn put_callback(&mut self, callback: &Callback) {
         let payload = self.json(callback);
+        let meta = CallbackMeta {
+            state: callback_code(callback.state),
+            failing: callback.is_failing(),
+            execution: *callback.execution_id.as_bytes(),
+        };
         let key = key::with_id(key::CALLBACK, callback.id.as_bytes());
-        self.put(key, vec![callback_code(callback.state)], payload);
+        self.put(key, meta.to_vec(), payload);
+    }
+
+    /// Stores what a callback sends.
+    pub fn put_callback_body(&mut self, id: CallbackId, body: &str) {
+        let key = key::with_id(key::CALLBACK_BODY, id.as_bytes());
+        self.put(key, Vec::new(), body.as_bytes().to_vec());
     }
 
     /// Stores a setting.

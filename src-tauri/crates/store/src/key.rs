@@ -25,9 +25,13 @@ pub(crate) const APPROVAL_OF_CHAT: u8 = b'a';
 pub(crate) const PENDING: u8 = b'p';
 /// Callbacks: `C` callback.
 pub(crate) const CALLBACK: u8 = b'C';
+/// What callbacks send: `c` callback.
+pub(crate) const CALLBACK_BODY: u8 = b'c';
+/// Callbacks by execution: `e` execution, callback.
+pub(crate) const CALLBACK_OF_EXECUTION: u8 = b'e';
 /// How many approvals and callbacks wait: `W`. Tells whether list entries were lost.
 pub(crate) const WAITING: u8 = b'W';
-/// Callbacks that have to go out: `o` callback.
+/// Callbacks that have to go out: `o` callback; the metadata says whether an attempt has failed.
 pub(crate) const OUTBOX: u8 = b'o';
 /// Settings: `S` name.
 pub(crate) const SETTING: u8 = b'S';
@@ -93,6 +97,13 @@ pub(crate) fn with_chat(tag: u8, chat: &ChatKey, id: &IdBytes) -> Vec<u8> {
     key
 }
 
+/// The key of a callback in the list of its execution.
+pub(crate) fn of_execution(execution: &IdBytes, callback: &IdBytes) -> Vec<u8> {
+    let mut key = with_id(CALLBACK_OF_EXECUTION, execution);
+    key.extend_from_slice(callback);
+    key
+}
+
 /// The identifier at the end of a key.
 pub(crate) fn id_of(key: &[u8]) -> Option<IdBytes> {
     key.last_chunk::<16>().copied()
@@ -113,7 +124,8 @@ pub(crate) fn describe(key: &[u8]) -> String {
         SETTING => format!("setting {}", String::from_utf8_lossy(rest)),
         EXECUTION_OF_CHAT | IN_PROGRESS => format!("list entry of execution {}", id()),
         APPROVAL_OF_CHAT | PENDING => format!("list entry of approval {}", id()),
-        OUTBOX => format!("list entry of callback {}", id()),
+        CALLBACK_BODY => format!("body of callback {}", id()),
+        OUTBOX | CALLBACK_OF_EXECUTION => format!("list entry of callback {}", id()),
         RUN_PAGE | RUN_BUCKET | RUN_MARK => "list of recorded runs".to_owned(),
         JOURNAL_HEAD | JOURNAL_PIECE => "position of the journal".to_owned(),
         WAITING => "count of what waits".to_owned(),

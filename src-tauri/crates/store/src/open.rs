@@ -351,13 +351,8 @@ impl Writer {
         for (approval, is_new) in past.approvals.into_values() {
             approvals += usize::from(part.approval(&approval, is_new)?);
         }
-        for (mut callback, is_new) in past.callbacks.into_values() {
-            if callback.body.is_empty() {
-                // It was queued before the lines that can be read; the tree may have the body.
-                let known = part.writer.shared.callback(callback.id).ok().flatten();
-                callback.body = known.map(|known| known.body).unwrap_or_default();
-            }
-            callbacks += usize::from(part.callback(&callback, is_new)?);
+        for (callback, body, is_new) in past.callbacks.into_values() {
+            callbacks += usize::from(part.callback(&callback, body.as_deref(), is_new)?);
         }
         part.end(head)?;
         repairs.push(format!(

@@ -79,6 +79,8 @@ pub struct ExecutionQuery {
 pub struct CallbackQuery {
     /// Only those in this state.
     pub state: Option<CallbackState>,
+    /// Only those that report on this execution.
+    pub execution: Option<ExecutionId>,
     /// At most so many.
     pub limit: usize,
     /// Only those before this one, which need not exist.
@@ -112,6 +114,7 @@ impl Default for CallbackQuery {
     fn default() -> Self {
         Self {
             state: None,
+            execution: None,
             limit: 50,
             before: None,
         }

@@ -8,8 +8,8 @@ use crate::changes::{Change, Changes};
 use crate::journal::Head;
 use crate::key::{self, ChatKey};
 use crate::shared::{Counts, count_waiting, is_whole};
-use crate::transaction::Overlay;
-use crate::value::{APPROVAL_PENDING, CALLBACK_WAITING, Slot, Stored};
+use crate::transaction::{OutboxChange, Overlay};
+use crate::value::{APPROVAL_PENDING, CallbackMeta, Slot, Stored};
 use crate::writer::{Failure, Writer};
 
 const PART: usize = 500;
@@ -18,7 +18,8 @@ const PART: usize = 500;
 #[derive(Default)]
 pub(crate) struct Past {
     pub(crate) approvals: BTreeMap<ApprovalId, (Approval, bool)>,
-    pub(crate) callbacks: BTreeMap<CallbackId, (Callback, bool)>,
+    /// With the body, where its line can be read.
+    pub(crate) callbacks: BTreeMap<CallbackId, (Callback, Option<String>, bool)>,
 }
 
 impl Past {
@@ -29,18 +30,17 @@ impl Past {
             | JournalEvent::ApprovalWithdrawn { approval } => {
                 self.approvals.insert(approval.id, (*approval, is_new));
             }
-            JournalEvent::CallbackQueued { callback } => {
-                self.callbacks.insert(callback.id, (*callback, is_new));
+            // What runs again is in the execution.
+            JournalEvent::ExecutionContinued { .. } => {}
+            JournalEvent::CallbackQueued { callback, body } => {
+                self.callbacks
+                    .insert(callback.id, (*callback, Some(body), is_new));
             }
-            JournalEvent::CallbackDelivered { mut callback }
-            | JournalEvent::CallbackAbandoned { mut callback } => {
+            JournalEvent::CallbackDelivered { callback } | JournalEvent::CallbackAbandoned { callback } => {
                 // These lines leave the body out.
-                if callback.body.is_empty()
-                    && let Some((queued, _)) = self.callbacks.remove(&callback.id)
-                {
-                    callback.body = queued.body;
-                }
-                self.callbacks.insert(callback.id, (*callback, is_new));
+                let queued = self.callbacks.remove(&callback.id);
+                let body = queued.and_then(|(_, body, _)| body);
+                self.callbacks.insert(callback.id, (*callback, body, is_new));
             }
         }
     }
@@ -79,15 +79,28 @@ impl<'a> Restored<'a> {
     }
 
     /// Answers whether the callback came from the journal.
-    pub(crate) fn callback(&mut self, callback: &Callback, is_new: bool) -> Result<bool, Failure> {
+    pub(crate) fn callback(
+        &mut self,
+        callback: &Callback,
+        body: Option<&str>,
+        is_new: bool,
+    ) -> Result<bool, Failure> {
+        if let Some(body) = body {
+            let mut changes = Changes::new();
+            changes.put_callback_body(callback.id, body);
+            // It never changes, so one that is whole stays.
+            self.put(changes, false)?;
+        }
         let mut changes = Changes::new();
         changes.put_callback(callback);
         let (restored, meta) = self.put(changes, is_new)?;
-        let waits = meta.first() == Some(&CALLBACK_WAITING);
-        let entry = waits.then(Slot::default);
-        self.overlay
-            .values
-            .insert(key::with_id(key::OUTBOX, callback.id.as_bytes()), entry);
+        let id = callback.id.as_bytes();
+        let entry = CallbackMeta::read(&meta).and_then(CallbackMeta::outbox_entry);
+        let entry = entry.map(|meta| Slot::new(meta, Vec::new()));
+        let values = &mut self.overlay.values;
+        values.insert(key::with_id(key::OUTBOX, id), entry);
+        let listed = key::of_execution(callback.execution_id.as_bytes(), id);
+        values.insert(listed, Some(Slot::default()));
         self.write_if(PART)?;
         Ok(restored)
     }
@@ -126,7 +139,8 @@ impl<'a> Restored<'a> {
         self.write_if(0)?;
         let (counts, _) = count_waiting(&self.writer.shared.blobs, &self.writer.tree)?;
         let mut last = Overlay::default();
-        last.values.insert(Counts::key(), Some(counts.slot_after(0, 0)));
+        last.values
+            .insert(Counts::key(), Some(counts.slot_after(0, OutboxChange::default())));
         last.values.insert(Head::key(), Some(head.slot()));
         self.writer.write(last)?;
         self.writer.head = head;

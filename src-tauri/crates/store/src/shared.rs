@@ -18,7 +18,10 @@ use crate::pack::{Entry, Packs};
 use crate::query::{ApprovalFilter, ApprovalQuery, CallbackQuery, ExecutionQuery, Page};
 use crate::queue::Queue;
 use crate::recent::{self, Place, Recent, Run};
-use crate::value::{APPROVAL_PENDING, Meta, Slot, Stored, approval_code, callback_code, execution_code};
+use crate::transaction::OutboxChange;
+use crate::value::{
+    APPROVAL_PENDING, Meta, Slot, Stored, approval_code, callback_code, entry_fails, execution_code,
+};
 
 /// How many approvals wait.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ pub(crate) struct Counts {
     pub(crate) of_flow: HashMap<IdBytes, usize>,
     /// How many callbacks have to go out.
     pub(crate) outbox: usize,
+    /// How many of those have failed at least once.
+    pub(crate) failing: usize,
 }
 
 impl Counts {
@@ -44,10 +49,10 @@ impl Counts {
     }
 
     /// The totals that the tree has after these changes.
-    pub(crate) fn slot_after(&self, pending: i64, outbox: i64) -> Slot {
+    pub(crate) fn slot_after(&self, pending: i64, outbox: OutboxChange) -> Slot {
         let mut meta = Vec::with_capacity(16);
         meta.extend_from_slice(&(add(self.pending, pending) as u64).to_le_bytes());
-        meta.extend_from_slice(&(add(self.outbox, outbox) as u64).to_le_bytes());
+        meta.extend_from_slice(&(add(self.outbox, outbox.waiting) as u64).to_le_bytes());
         Slot::new(meta, Vec::new())
     }
 
@@ -57,7 +62,7 @@ impl Counts {
         let Some(bytes) = tree.get(&key)? else {
             return Ok(self.pending == 0 && self.outbox == 0);
         };
-        Ok(Stored::read(&key, bytes)?.meta() == self.slot_after(0, 0).meta)
+        Ok(Stored::read(&key, bytes)?.meta() == self.slot_after(0, OutboxChange::default()).meta)
     }
 }
 
@@ -132,10 +137,12 @@ pub(crate) fn count_waiting(blobs: &Blobs, tree: &sled::Tree) -> Result<(Counts,
     }
     for found in tree.scan_prefix([key::OUTBOX]) {
         let (entry, value) = found?;
-        if Stored::read(&entry, value).is_ok() && named(key::CALLBACK, &entry) {
-            counts.outbox += 1;
-        } else {
-            whole = false;
+        match Stored::read(&entry, value) {
+            Ok(stored) if named(key::CALLBACK, &entry) => {
+                counts.outbox += 1;
+                counts.failing += usize::from(entry_fails(stored.meta()));
+            }
+            _ => whole = false,
         }
     }
     whole &= counts.agree(tree).unwrap_or(false);
@@ -530,8 +537,54 @@ impl Shared {
         self.load(&self.tree()?, &key::with_id(key::CALLBACK, id.as_bytes()))
     }
 
+    /// What a callback sends. Older versions kept it in the callback itself.
+    pub(crate) fn callback_body(&self, id: CallbackId) -> Result<Option<String>, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct Older {
+            body: Option<String>,
+        }
+        let tree = self.tree()?;
+        let key = key::with_id(key::CALLBACK_BODY, id.as_bytes());
+        let body = with_payload(&self.blobs, &tree, &key, |payload| {
+            String::from_utf8(payload.to_vec()).map_err(|_| damaged(&key))
+        })?;
+        if body.is_some() {
+            return Ok(body);
+        }
+        let older: Option<Older> = self.load(&tree, &key::with_id(key::CALLBACK, id.as_bytes()))?;
+        Ok(older.and_then(|older| older.body))
+    }
+
+    fn callbacks_of_execution(
+        &self,
+        tree: &sled::Tree,
+        execution: ExecutionId,
+        query: &CallbackQuery,
+    ) -> Result<Page<Callback>, StoreError> {
+        let first = key::with_id(key::CALLBACK_OF_EXECUTION, execution.as_bytes());
+        let end = match query.before {
+            Some(id) => key::of_execution(execution.as_bytes(), id.as_bytes()),
+            None => key::of_execution(execution.as_bytes(), &[0xFF; 16]),
+        };
+        let listed = tree.range(first..end).rev().keys_of();
+        let found = listed.map(|key| {
+            let key = key?;
+            let id = key::id_of(&key).ok_or_else(|| damaged(&key))?;
+            self.load_listed::<Callback>(tree, &key::with_id(key::CALLBACK, &id))
+        });
+        let wanted = |found: &Result<Callback, _>| {
+            found.as_ref().map_or(true, |callback| {
+                query.state.is_none_or(|state| state == callback.state)
+            })
+        };
+        page(query.limit, found.filter(wanted), |callback| callback.id)
+    }
+
     pub(crate) fn callbacks(&self, query: &CallbackQuery) -> Result<Page<Callback>, StoreError> {
         let tree = self.tree()?;
+        if let Some(execution) = query.execution {
+            return self.callbacks_of_execution(&tree, execution, query);
+        }
         let state = query.state.map(callback_code);
         let from = query.before.map(|id| *id.as_bytes());
         if query.state == Some(countersign_domain::CallbackState::Waiting) {

@@ -406,6 +406,24 @@ impl Store {
         self.read(|shared| shared.callbacks(query))
     }
 
+    /// What a callback sends.
+    ///
+    /// # Errors
+    /// As [`Self::flow`].
+    pub fn callback_body(&self, id: CallbackId) -> Result<Option<String>, StoreError> {
+        self.read(|shared| shared.callback_body(id))
+    }
+
+    /// How many callbacks have to go out. Costs nothing.
+    pub fn outbox_count(&self) -> usize {
+        self.shared().counts().outbox
+    }
+
+    /// How many of those have failed at least once. Costs nothing.
+    pub fn failing_count(&self) -> usize {
+        self.shared().counts().failing
+    }
+
     /// The callbacks that have to go out, in the order of their ids.
     ///
     /// # Errors

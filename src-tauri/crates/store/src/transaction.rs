@@ -14,7 +14,7 @@ use crate::blob::BlobHash;
 use crate::changes::{Change, Changes};
 use crate::key::{self, ChatKey, IdBytes};
 use crate::shared::Shared;
-use crate::value::{APPROVAL_PENDING, CALLBACK_WAITING, EXECUTION_IN_PROGRESS, Meta, Slot, Stored};
+use crate::value::{APPROVAL_PENDING, CallbackMeta, EXECUTION_IN_PROGRESS, Meta, Slot, Stored, entry_fails};
 
 /// Changes that are not in the tree yet. `None` removes a key.
 #[derive(Debug, Default)]
@@ -26,7 +26,14 @@ pub(crate) struct Overlay {
     /// How many more approvals of a flow wait.
     pub(crate) pending: HashMap<IdBytes, i64>,
     /// How many more callbacks have to go out.
-    pub(crate) outbox: i64,
+    pub(crate) outbox: OutboxChange,
+}
+
+/// How many more callbacks have to go out, and how many more of them have failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OutboxChange {
+    pub(crate) waiting: i64,
+    pub(crate) failing: i64,
 }
 
 impl Overlay {
@@ -48,7 +55,8 @@ impl Overlay {
         for (flow, count) in other.pending {
             *self.pending.entry(flow).or_default() += count;
         }
-        self.outbox += other.outbox;
+        self.outbox.waiting += other.outbox.waiting;
+        self.outbox.failing += other.outbox.failing;
     }
 }
 
@@ -152,12 +160,7 @@ impl Layers<'_> {
         match key[0] {
             key::EXECUTION => list_execution(own, &key, old.as_deref(), &slot.meta),
             key::APPROVAL => list_approval(own, &key, old.as_deref(), &slot.meta),
-            key::CALLBACK => {
-                let waits = |meta: &[u8]| meta.first() == Some(&CALLBACK_WAITING);
-                let (was, is) = (old.as_deref().is_some_and(waits), waits(&slot.meta));
-                list(own, key::OUTBOX, &key, was, is, Vec::new());
-                own.outbox += i64::from(is) - i64::from(was);
-            }
+            key::CALLBACK => list_callback(own, &key, old.as_deref(), &slot.meta),
             _ => {}
         }
         own.values.insert(key, Some(slot));
@@ -232,6 +235,28 @@ fn list_approval(own: &mut Overlay, key: &[u8], old: Option<&[u8]>, new: &[u8]) 
     }
 }
 
+fn list_callback(own: &mut Overlay, key: &[u8], old: Option<&[u8]>, new: &[u8]) {
+    let (old, Some(new), Some(id)) = (
+        old.and_then(CallbackMeta::read),
+        CallbackMeta::read(new),
+        key::id_of(key),
+    ) else {
+        return;
+    };
+    if old.is_none() {
+        let listed = key::of_execution(&new.execution, &id);
+        own.values.insert(listed, Some(Slot::default()));
+    }
+    let (was, is) = (old.and_then(CallbackMeta::outbox_entry), new.outbox_entry());
+    if was != is {
+        let entry = is.clone().map(|meta| Slot::new(meta, Vec::new()));
+        own.values.insert(key::with_id(key::OUTBOX, &id), entry);
+    }
+    let fails = |entry: &Option<Vec<u8>>| i64::from(entry.as_deref().is_some_and(entry_fails));
+    own.outbox.waiting += i64::from(is.is_some()) - i64::from(was.is_some());
+    own.outbox.failing += fails(&is) - fails(&was);
+}
+
 /// What a closure in [`crate::Store::transact`] works on. Reads see every earlier commit and the closure's own
 /// changes; nobody else changes anything meanwhile.
 pub struct Transaction<'a> {
@@ -276,6 +301,8 @@ impl Transaction<'_> {
         put_approval(approval: &Approval);
         /// Stores a callback.
         put_callback(callback: &Callback);
+        /// Stores what a callback sends.
+        put_callback_body(id: CallbackId, body: &str);
         /// Stores a setting.
         put_setting(name: &str, value: &serde_json::Value);
         /// Removes a setting.

@@ -203,6 +203,43 @@ impl Meta {
     }
 }
 
+/// What lists need of a callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CallbackMeta {
+    pub(crate) state: u8,
+    /// Whether it waits and at least one attempt has failed.
+    pub(crate) failing: bool,
+    pub(crate) execution: IdBytes,
+}
+
+impl CallbackMeta {
+    pub(crate) fn to_vec(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(18);
+        bytes.push(self.state);
+        bytes.push(u8::from(self.failing));
+        bytes.extend_from_slice(&self.execution);
+        bytes
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            state: *bytes.first()?,
+            failing: *bytes.get(1)? == 1,
+            execution: bytes.get(2..18)?.try_into().ok()?,
+        })
+    }
+
+    /// The metadata of its entry among those that have to go out; `None` if it is not one of them.
+    pub(crate) fn outbox_entry(self) -> Option<Vec<u8>> {
+        (self.state == CALLBACK_WAITING).then(|| vec![u8::from(self.failing)])
+    }
+}
+
+/// Whether an entry among those that have to go out is of one that has failed.
+pub(crate) fn entry_fails(meta: &[u8]) -> bool {
+    meta.first() == Some(&1)
+}
+
 pub(crate) const EXECUTION_IN_PROGRESS: u8 = 1;
 pub(crate) const EXECUTION_STOPPED: u8 = 2;
 

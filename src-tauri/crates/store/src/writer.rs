@@ -17,7 +17,7 @@ use crate::pack::PackEnd;
 use crate::queue::{Answer, Batch, Job};
 use crate::recent::{self, Mark, SETTLE_AT, SETTLE_AT_CLOSE};
 use crate::shared::{Counts, Shared, add};
-use crate::transaction::{Layers, Overlay, Transaction};
+use crate::transaction::{Layers, OutboxChange, Overlay, Transaction};
 use crate::value::{Stored, inline};
 
 /// What stops the store.
@@ -229,7 +229,7 @@ impl Writer {
                 .extend(pieces.into_iter().map(|(key, slot)| (key, Some(slot))));
             overlay.values.insert(Head::key(), Some(head.slot()));
         }
-        if !overlay.pending.is_empty() || overlay.outbox != 0 {
+        if !overlay.pending.is_empty() || overlay.outbox != OutboxChange::default() {
             let pending = overlay.pending.values().sum();
             let slot = self.shared.counts().slot_after(pending, overlay.outbox);
             overlay.values.insert(Counts::key(), Some(slot));
@@ -263,7 +263,8 @@ impl Writer {
             .pending
             .iter()
             .for_each(|(flow, by)| counts.change(flow, *by));
-        counts.outbox = add(counts.outbox, overlay.outbox);
+        counts.outbox = add(counts.outbox, overlay.outbox.waiting);
+        counts.failing = add(counts.failing, overlay.outbox.failing);
         drop(counts);
         if !unused.is_empty() {
             // The values that named them must be gone for good before the files go.

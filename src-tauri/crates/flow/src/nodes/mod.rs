@@ -1,6 +1,7 @@
 //! The kinds of nodes, one file each. A kind is added by a file here and its row in [`KINDS`].
 
 mod condition;
+mod custom_function;
 mod direct_reply;
 mod execute_flow;
 mod human_input;
@@ -67,7 +68,7 @@ const KINDS: [Kind; 15] = [
     not_yet(STICKY_NOTE, "Sticky Note"),
     not_yet("conditionAgentAgentflow", "Condition Agent"),
     not_yet("httpAgentflow", "HTTP"),
-    not_yet("customFunctionAgentflow", "Custom Function"),
+    kind("customFunctionAgentflow", "Custom Function", custom_function::read),
     kind("executeFlowAgentflow", "Execute Flow", execute_flow::read),
     kind(ITERATION, "Iteration", iteration::read),
     kind("loopAgentflow", "Loop", loop_back::read),

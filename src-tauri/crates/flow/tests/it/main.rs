@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod conditions;
+mod custom_functions;
 mod examples;
 mod gates;
 mod html;

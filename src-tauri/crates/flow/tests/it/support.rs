@@ -1,26 +1,50 @@
 //! Small flows, a host that is predictable, and a way to run to rest.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_domain::{Outcome, Role, Timestamp};
 use countersign_flow::{
-    Advance, Answer, Host, Incoming, NodeFailure, PastMessage, Plan, Run, RunInput, Stop,
+    Advance, Answer, Host, HostFuture, Incoming, NodeFailure, PastMessage, Plan, Run, RunInput, Script, Stop,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 pub(crate) struct TestHost {
     ids: AtomicU64,
     variables: HashMap<String, String>,
+    /// What scripts return, and those that ran.
+    run_script: RunScript,
+    scripts: Mutex<Vec<Script>>,
 }
+
+type RunScript = Box<dyn Fn(&Script) -> Result<Option<Value>, String> + Send + Sync>;
 
 impl TestHost {
     pub(crate) fn new() -> Self {
         Self {
             ids: AtomicU64::new(0),
             variables: HashMap::from([("V".to_owned(), "secret".to_owned())]),
+            run_script: Box::new(|script| Err(format!("no script was expected: {}", script.code))),
+            scripts: Mutex::default(),
         }
+    }
+
+    /// The same with an engine for scripts.
+    pub(crate) fn with_scripts(
+        self,
+        run: impl Fn(&Script) -> Result<Option<Value>, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            run_script: Box::new(run),
+            ..self
+        }
+    }
+
+    /// The scripts that ran.
+    pub(crate) fn scripts(&self) -> Vec<Script> {
+        self.scripts.lock().unwrap().clone()
     }
 
     /// How many ids were taken.
@@ -41,6 +65,19 @@ impl Host for TestHost {
     fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }
+
+    fn variables(&self) -> Map<String, Value> {
+        let variables = self.variables.iter();
+        variables
+            .map(|(name, value)| (name.clone(), value.clone().into()))
+            .collect()
+    }
+
+    fn script(&self, script: Script) -> HostFuture<'_, Result<Option<Value>, String>> {
+        let returned = (self.run_script)(&script);
+        self.scripts.lock().unwrap().push(script);
+        Box::pin(std::future::ready(returned))
+    }
 }
 
 /// `s`, `h0`, `c0`, `d0` stand for the ids of Start, Human Input, Condition and Direct Reply.
@@ -51,6 +88,7 @@ pub(crate) fn id(short: &str) -> String {
         "h" => "humanInputAgentflow",
         "c" => "conditionAgentflow",
         "d" => "directReplyAgentflow",
+        "f" => "customFunctionAgentflow",
         _ => return short.to_owned(),
     };
     format!("{name}_{}", if number.is_empty() { "0" } else { number })

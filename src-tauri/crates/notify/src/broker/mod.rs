@@ -10,7 +10,7 @@ mod text;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use countersign_domain::{ApprovalId, Outcome};
+use countersign_domain::{ApprovalId, Outcome, QuestionHash};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
@@ -79,6 +79,8 @@ pub enum BrokerEvent {
         id: ApprovalId,
         /// What was pressed.
         outcome: Outcome,
+        /// The hash of what was shown; absent if the approval was settled before the press arrived.
+        content_hash: Option<QuestionHash>,
     },
     /// A person wants to see an approval, or the inbox.
     OpenRequested {

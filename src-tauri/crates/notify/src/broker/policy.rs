@@ -260,15 +260,22 @@ impl Policy {
         };
         match (key, outcome) {
             (NoticeKey::Approval(id), Some(outcome)) => {
-                match self.entries.get_mut(&id) {
+                let content_hash = match self.entries.get_mut(&id) {
                     Some(entry) if matches!(entry.phase, Phase::Answered) => return None,
                     // Rule 15, once more: a step without buttons is not approved by a notification.
                     Some(entry) if !entry.prompt.buttons => return None,
-                    Some(entry) => entry.phase = Phase::Answered,
+                    Some(entry) => {
+                        entry.phase = Phase::Answered;
+                        Some(entry.prompt.content_hash.clone())
+                    }
                     // Settled elsewhere a moment ago: the store says so to whoever pressed.
-                    None => {}
-                }
-                Some(BrokerEvent::Answered { id, outcome })
+                    None => None,
+                };
+                Some(BrokerEvent::Answered {
+                    id,
+                    outcome,
+                    content_hash,
+                })
             }
             (NoticeKey::Test, Some(outcome)) => {
                 self.test = None;
