@@ -3,9 +3,21 @@ import type { ApprovalState } from "./ApprovalState";
 import type { DecisionView } from "./DecisionView";
 
 /**
- * A question, pending or answered.
+ * A question with everything that belongs to it.
  */
 export type ApprovalView = { 
+/**
+ * What the sender had sent, secrets removed: `{"body":…,"headers":…,"query":…}`; null if the execution is gone.
+ */
+payload: unknown, 
+/**
+ * What follows after yes, one line a step.
+ */
+ifApproved: Array<string>, 
+/**
+ * What follows after no, one line a step.
+ */
+ifRejected: Array<string>, 
 /**
  * Its id.
  */
@@ -43,9 +55,13 @@ nodeLabel: string,
  */
 title: string, 
 /**
- * The rest of the text, Markdown.
+ * The rest of the text, Markdown; in lists its beginning, at most 1,000 characters.
  */
 body: string, 
+/**
+ * Whether `body` is only the beginning.
+ */
+bodyTruncated: boolean, 
 /**
  * Whether a note can be given.
  */
@@ -59,17 +75,9 @@ createdAt: string,
  */
 contentHash: string, 
 /**
- * What the sender had sent, secrets removed: `{"body":…,"headers":…,"query":…}`.
+ * How long the payload is as JSON, in bytes.
  */
-payload: unknown, 
-/**
- * What follows after yes, one line a step.
- */
-ifApproved: Array<string>, 
-/**
- * What follows after no, one line a step.
- */
-ifRejected: Array<string>, 
+payloadBytes: number, 
 /**
  * The answer, once there is one.
  */

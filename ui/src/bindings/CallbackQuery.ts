@@ -9,6 +9,10 @@ export type CallbackQuery = {
  */
 state?: string, 
 /**
+ * Only those that report on this execution.
+ */
+execution?: string, 
+/**
  * At most this many, 1 to 200; 50 if absent.
  */
 limit?: number, 

@@ -5,9 +5,13 @@ import type { CallbackState } from "./CallbackState";
 import type { UrlSource } from "./UrlSource";
 
 /**
- * One callback with its attempts.
+ * One callback with its attempts and its body.
  */
 export type CallbackView = { 
+/**
+ * The JSON text that is sent.
+ */
+body: string, 
 /**
  * Its id: the `webhook-id` of every attempt.
  */
@@ -59,8 +63,4 @@ nextAttemptAt: string | null,
 /**
  * Whether it waits for an earlier callback of the same execution.
  */
-behindEarlier: boolean, 
-/**
- * The JSON text that is sent.
- */
-body: string, };
+behindEarlier: boolean, };

@@ -36,4 +36,12 @@ updatedDate: string,
 /**
  * When it last stopped for a person, RFC 3339.
  */
-stoppedDate: string | null, };
+stoppedDate: string | null, 
+/**
+ * Whether a restart ended it while its caller waited, so that it can go on from there. Left out if not.
+ */
+interrupted?: boolean, 
+/**
+ * Whether `executionData` was left out of this list because it is large. Left out if not.
+ */
+executionDataOmitted?: boolean, };

@@ -50,6 +50,10 @@ callbackUrl: string | null,
  */
 steps: Array<string>, 
 /**
+ * What will not work although the flow could be imported, for people.
+ */
+problems: Array<string>, 
+/**
  * How many of its approvals wait.
  */
 pending: number, 

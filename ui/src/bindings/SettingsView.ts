@@ -14,6 +14,10 @@ listen: string,
  */
 address: string | null, 
 /**
+ * Whether a flag or the environment set the address, so that `listen` counts only at a start without it.
+ */
+listenForced: boolean, 
+/**
  * Where callbacks go when the flow names no URL; empty for nowhere.
  */
 callbackUrl: string, 

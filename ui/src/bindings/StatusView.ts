@@ -34,6 +34,10 @@ storageProblem: string | null,
  */
 storageRepairs: Array<string>, 
 /**
+ * Whether this desktop shows tray icons; absent for a host without a tray.
+ */
+trayHost: boolean | null, 
+/**
  * The version of this program.
  */
 version: string, 

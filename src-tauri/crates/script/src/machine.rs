@@ -411,8 +411,10 @@ impl Machine {
         match words {
             Ok(Some(words)) => ScriptError::Thrown(words),
             _ if self.stopper.stopped.get() => self.stopper.why(),
-            // No words: there is no memory, which is also why describing an error fails.
-            _ => ScriptError::MemoryLimit(self.outside.limits.memory),
+            // No words for it, because there is no memory for them either.
+            Ok(None) => ScriptError::MemoryLimit(self.outside.limits.memory),
+            Err(_) if is_out_of_memory(&ctx.catch()) => ScriptError::MemoryLimit(self.outside.limits.memory),
+            Err(_) => ScriptError::Thrown("an error that cannot be described".to_owned()),
         }
     }
 
@@ -422,15 +424,11 @@ impl Machine {
         if self.stopper.stopped.get() {
             return self.stopper.why();
         }
-        let words = thrown
-            .as_exception()
-            .and_then(Exception::message)
-            .unwrap_or_else(|| error.to_string());
-        if words == "out of memory" || thrown.is_null() {
-            ScriptError::MemoryLimit(self.outside.limits.memory)
-        } else {
-            ScriptError::Engine(words)
+        if is_out_of_memory(&thrown) {
+            return ScriptError::MemoryLimit(self.outside.limits.memory);
         }
+        let words = thrown.as_exception().and_then(Exception::message);
+        ScriptError::Engine(words.unwrap_or_else(|| error.to_string()))
     }
 
     /// What `core.js` calls `native`.
@@ -481,6 +479,14 @@ impl Machine {
             )?,
         )?;
         Ok(native)
+    }
+}
+
+/// Whether this says that there is no more memory. Without memory for an error there is only `null`.
+fn is_out_of_memory(thrown: &JsValue<'_>) -> bool {
+    match thrown.as_exception() {
+        Some(error) => error.message().is_none_or(|message| message == "out of memory"),
+        None => !thrown.is_object(),
     }
 }
 

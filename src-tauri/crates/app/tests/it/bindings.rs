@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use countersign_app::RunPolicy;
 use countersign_app::view::{
-    ApprovalPage, ApprovalQuery, CallbackPage, CallbackQuery, DecisionRequest, ErrorView, EventView,
-    ExecutionView, FlowImport, FlowView, SettingsChange, SettingsView, StatusView, TestCallbackView,
+    ApprovalPage, ApprovalQuery, ApprovalView, CallbackPage, CallbackQuery, CallbackView, DecisionRequest,
+    ErrorView, EventView, ExecutionView, FlowImport, FlowView, SettingsChange, SettingsView, StatusView,
+    StepView, TestCallbackView, VariableChange, VariableView,
 };
 use ts_rs::{Config, TS};
 
@@ -17,18 +19,24 @@ fn export(dir: &Path) {
     let config = Config::new().with_out_dir(dir);
     ApprovalPage::export_all(&config).unwrap();
     ApprovalQuery::export_all(&config).unwrap();
+    ApprovalView::export_all(&config).unwrap();
     CallbackPage::export_all(&config).unwrap();
     CallbackQuery::export_all(&config).unwrap();
+    CallbackView::export_all(&config).unwrap();
     DecisionRequest::export_all(&config).unwrap();
     ErrorView::export_all(&config).unwrap();
     EventView::export_all(&config).unwrap();
     ExecutionView::export_all(&config).unwrap();
     FlowImport::export_all(&config).unwrap();
     FlowView::export_all(&config).unwrap();
+    RunPolicy::export_all(&config).unwrap();
     SettingsChange::export_all(&config).unwrap();
     SettingsView::export_all(&config).unwrap();
     StatusView::export_all(&config).unwrap();
+    StepView::export_all(&config).unwrap();
     TestCallbackView::export_all(&config).unwrap();
+    VariableChange::export_all(&config).unwrap();
+    VariableView::export_all(&config).unwrap();
 }
 
 fn files(dir: &Path) -> BTreeMap<String, String> {

@@ -8,7 +8,9 @@
 
 mod bindings;
 mod decisions;
+mod lists;
 mod notifications;
 mod restart;
 mod settings;
 mod support;
+mod variables;

@@ -24,7 +24,7 @@ async fn a_button_decides_through_the_same_door_and_the_notification_goes() {
 
     assert!(desktop.answer(id, Answer::Reject));
     until("the decision", || pending(&app).is_empty()).await;
-    let decided = app.approval(&approval.id).unwrap();
+    let decided = app.approval(&approval.id).unwrap().summary;
     assert_eq!(decided.state, ApprovalState::Rejected);
     let decision = decided.decision.unwrap();
     assert_eq!(

@@ -3,13 +3,31 @@
 use std::sync::Arc;
 
 use countersign_domain::{
-    ApprovalId, Decision, Execution, ExecutionState, Outcome, ResponseMode, Surface, SystemClock, Timestamp,
+    ApprovalId, Decision, ErrorCode, Execution, ExecutionState, Outcome, ResponseMode, Surface, SystemClock,
+    Timestamp,
 };
 use countersign_store::{Changes, Options, Store};
 use countersign_testkit::flows::FlowOptions;
 use serde_json::json;
 
 use crate::support::{call, import_gate, pending, start, until};
+
+/// A host for what needs none.
+struct Nowhere;
+
+impl countersign_flow::Host for Nowhere {
+    fn now(&self) -> Timestamp {
+        Timestamp::default()
+    }
+
+    fn new_id(&self) -> uuid::Uuid {
+        uuid::Uuid::nil()
+    }
+
+    fn variable(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
 
 /// Leaves a run in the middle, as a kill right after its decision does.
 async fn leave_decided_run_behind(dir: &std::path::Path, mode: ResponseMode) -> String {
@@ -40,7 +58,7 @@ async fn leave_decided_run_behind(dir: &std::path::Path, mode: ResponseMode) -> 
         feedback: None,
         start_node_id: None,
     };
-    run.answer(&plan, answer, Vec::new()).unwrap();
+    run.answer(&plan, &Nowhere, answer, Vec::new()).unwrap();
     execution = Execution {
         state: ExecutionState::InProgress,
         mode,
@@ -74,8 +92,45 @@ async fn a_synchronous_run_whose_caller_is_gone_ends_as_an_error_and_never_asks_
     let dir = tempfile::tempdir().unwrap();
     let execution = leave_decided_run_behind(dir.path(), ResponseMode::Sync).await;
     let app = start(dir.path()).await;
-    assert_eq!(app.execution(&execution).unwrap().state, ExecutionState::Error);
+    let ended = app.execution(&execution).unwrap();
+    assert_eq!((ended.state, ended.interrupted), (ExecutionState::Error, true));
     assert!(pending(&app).is_empty(), "the decision stands");
+}
+
+#[tokio::test]
+async fn an_interrupted_run_can_go_on_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let execution = leave_decided_run_behind(dir.path(), ResponseMode::Sync).await;
+    start(dir.path()).await.shutdown().await;
+    // A further restart changes nothing about what can go on.
+    let app = start(dir.path()).await;
+    let asked = futures_util::future::join_all((0..8).map(|_| {
+        let (app, execution) = (app.clone(), execution.clone());
+        async move { app.continue_execution(&execution, Some("mika".to_owned())).await }
+    }))
+    .await;
+    let (went, refused): (Vec<_>, Vec<_>) = asked.into_iter().partition(Result::is_ok);
+    assert_eq!(went.len(), 1, "exactly one gets it going");
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().code, ErrorCode::NotWaiting);
+    }
+    until("the end of the run", || {
+        app.execution(&execution).unwrap().state == ExecutionState::Finished
+    })
+    .await;
+    let ended = app.execution(&execution).unwrap();
+    assert!(!ended.interrupted && ended.execution_data.contains("released v1"));
+    assert!(pending(&app).is_empty(), "nothing was asked again");
+    let journal = std::fs::read_to_string(dir.path().join("journal.jsonl")).unwrap();
+    assert_eq!(
+        journal.matches("execution-continued").count(),
+        1,
+        "the journal says who wanted it, once"
+    );
+    assert_eq!(
+        app.continue_execution("nothing", None).await.unwrap_err().code,
+        ErrorCode::NotFound
+    );
 }
 
 #[tokio::test]

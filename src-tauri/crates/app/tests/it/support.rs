@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_app::view::{ApprovalQuery, ApprovalView, FlowView};
+use countersign_app::view::{ApprovalQuery, ApprovalSummary, FlowView};
 use countersign_app::{
     App, Config, Error, Flags, Options, RandomIds, SystemClock, WebhookReply, WebhookRequest,
     headless_notifier,
@@ -55,10 +55,11 @@ pub(crate) async fn call(app: &App, flow: &str, body: Value) -> Result<Value, Er
     Ok(match reply {
         WebhookReply::Done(body) => serde_json::from_slice(&body).unwrap(),
         WebhookReply::Accepted { chat_id } => json!({ "chatId": chat_id, "status": "PROCESSING" }),
+        WebhookReply::Stream(_) => panic!("no flow of these tests streams"),
     })
 }
 
-pub(crate) fn pending(app: &App) -> Vec<ApprovalView> {
+pub(crate) fn pending(app: &App) -> Vec<ApprovalSummary> {
     let query = ApprovalQuery {
         state: Some("pending".to_owned()),
         ..ApprovalQuery::default()

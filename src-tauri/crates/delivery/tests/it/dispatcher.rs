@@ -12,8 +12,8 @@ use countersign_domain::{
 };
 use countersign_signature::Secret;
 
-use crate::quick;
 use crate::receiver::{Receiver, Reply};
+use crate::{BODY, quick};
 
 /// An outbox in memory that fails when told to.
 #[derive(Default)]
@@ -101,7 +101,11 @@ impl Outbox for Memory {
             if !attempt::begin(callback, trigger, now) {
                 return Ok(None);
             }
-            Ok(Some((callback.clone(), Secret::new("cb_demo").ok())))
+            Ok(Some(Started {
+                callback: callback.clone(),
+                body: BODY.to_owned(),
+                secret: Secret::new("cb_demo").ok(),
+            }))
         })
     }
 
@@ -161,7 +165,7 @@ async fn what_waits_at_the_start_and_what_comes_later_is_delivered() {
     .await;
 
     let second = outbox.add(outbox.execution(), &receiver.url("/second"));
-    handle.wake();
+    handle.put(outbox.get(second));
     until("the second is delivered", || {
         outbox.get(second).state == CallbackState::Delivered
     })

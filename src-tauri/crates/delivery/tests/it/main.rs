@@ -29,6 +29,9 @@ fn quick() -> ClientOptions {
     }
 }
 
+/// What every callback sends.
+const BODY: &str = r#"{"status":"SUCCESS","chatId":"c-1","data":{"text":"done"}}"#;
+
 /// A callback that waits and is due.
 fn callback(ids: &dyn Ids, execution: ExecutionId, url: &str, now: Timestamp) -> Callback {
     Callback {
@@ -40,7 +43,6 @@ fn callback(ids: &dyn Ids, execution: ExecutionId, url: &str, now: Timestamp) ->
         kind: CallbackKind::Success,
         url: url.to_owned(),
         url_source: UrlSource::Operator,
-        body: r#"{"status":"SUCCESS","chatId":"c-1","data":{"text":"done"}}"#.to_owned(),
         state: CallbackState::Waiting,
         attempts: Vec::new(),
         created_at: now,

@@ -147,7 +147,7 @@ fn the_state_takes_what_came_out() {
     let (mut run, _) = stopped(&plan, json!({}), &host);
     let content = "{\n  \"a\": {\n    \"b\": \"deep\"\n  }\n}";
     assert_eq!(run.records()[1].state(), &json!({"note": content, "part": "deep"}));
-    run.answer(&plan, answer(Outcome::Approve, None), Vec::new()).unwrap();
+    run.answer(&plan, &host, answer(Outcome::Approve, None), Vec::new()).unwrap();
     assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
     assert_eq!(run.final_text(), content, "the state is there behind the gate");
     assert_eq!(host.scripts().len(), 1, "the code does not run again after the answer");

@@ -7,6 +7,10 @@
   const { iterator } = Symbol;
   const { isFinite } = Number;
   const { EvalError, TypeError, Error, InternalError, Promise, String } = globalThis;
+  const { call } = Function.prototype;
+  const slice = call.bind(String.prototype.slice);
+  const toWellFormed = call.bind(String.prototype.toWellFormed);
+  const shortened = (text) => toWellFormed(slice(text, 0, native.letters));
 
   const give = (name, value) =>
     defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
@@ -80,7 +84,7 @@
       text += (at ? ' ' : '') + describe(values[at]);
       if (text.length > native.letters) break;
     }
-    native.log(level, text.slice(0, native.letters).toWellFormed());
+    native.log(level, shortened(text));
   };
   const console = {};
   for (const level of ['log', 'info', 'warn', 'error', 'debug', 'trace', 'dir', 'table', 'group']) {
@@ -141,7 +145,7 @@
         if (typeof body !== 'string' && !form) {
           throw new TypeError('the body of a request must be a text or URLSearchParams; JSON.stringify makes a text of a value');
         }
-        text = String(body).toWellFormed();
+        text = toWellFormed(String(body));
         if (!headers.has('content-type')) {
           headers.set('content-type', `${form ? 'application/x-www-form-urlencoded' : 'text/plain'};charset=UTF-8`);
         }
@@ -184,7 +188,7 @@
       } catch {
         text = `[${typeof thrown}]`;
       }
-      return text.slice(0, native.letters).toWellFormed();
+      return shortened(text);
     },
     fire(id) {
       const timer = timers[id];

@@ -124,7 +124,7 @@ async fn nothing_that_waits_is_lost_to_a_damaged_database() {
     let mut callbacks = Vec::new();
     for _ in 0..200 {
         let approval = given::approval("flips", 700);
-        let callback = given::callback(CallbackState::Waiting, "{}");
+        let callback = given::callback(CallbackState::Waiting);
         let execution = given::execution("flips", ExecutionState::Stopped, 100);
         store
             .commit(given::stop(&approval, &execution, &callback))

@@ -82,7 +82,7 @@ async fn a_refused_transaction_changes_nothing() {
         transaction.put_approval(&changed);
         transaction.put_approval(&large);
         transaction.put_execution(&given::execution("refused", ExecutionState::InProgress, 10));
-        transaction.put_callback(&given::callback(CallbackState::Waiting, "{}"));
+        transaction.put_callback(&given::callback(CallbackState::Waiting));
         transaction.put_setting("a", &serde_json::json!(1));
         // It does see its own changes.
         assert_eq!(

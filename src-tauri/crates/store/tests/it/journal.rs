@@ -22,7 +22,7 @@ async fn history(
     let mut callbacks = Vec::new();
     for size in [10, 30_000, 10] {
         let approval = given::approval("journal", size);
-        let callback = given::callback(CallbackState::Waiting, &format!("{{\"id\":\"{}\"}}", approval.id));
+        let callback = given::callback(CallbackState::Waiting);
         let execution = given::execution("journal", ExecutionState::Stopped, 10);
         store
             .commit(given::stop(&approval, &execution, &callback))
@@ -36,12 +36,10 @@ async fn history(
         .unwrap();
     callbacks[0].state = CallbackState::Delivered;
     callbacks[0].next_attempt_at = None;
-    let mut without_body = callbacks[0].clone();
-    without_body.body.clear();
     let mut changes = Changes::new();
     changes.put_callback(&callbacks[0]);
     changes.journal(&JournalEvent::CallbackDelivered {
-        callback: Box::new(without_body),
+        callback: Box::new(callbacks[0].clone()),
     });
     store.commit(changes).await.unwrap();
     (approvals, callbacks)
@@ -57,7 +55,16 @@ fn check(
     }
     for callback in callbacks {
         assert_eq!(store.callback(callback.id).unwrap().as_ref(), Some(callback));
+        assert_eq!(
+            store.callback_body(callback.id).unwrap(),
+            Some(given::body(callback))
+        );
     }
+    assert_eq!(
+        (store.outbox_count(), store.failing_count()),
+        (2, 2),
+        "both that wait have failed once"
+    );
     let pending = ApprovalQuery {
         filter: ApprovalFilter::Pending,
         ..ApprovalQuery::default()
@@ -139,7 +146,7 @@ async fn a_torn_or_missing_tail_is_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let store = given::store(dir.path());
     let approval = given::approval("tail", 20_000);
-    let callback = given::callback(CallbackState::Waiting, "{}");
+    let callback = given::callback(CallbackState::Waiting);
     let execution = given::execution("tail", ExecutionState::Stopped, 10);
     store
         .commit(given::stop(&given::approval("tail", 10), &execution, &callback))
@@ -254,7 +261,7 @@ async fn a_database_that_lost_its_newest_commits_gets_them_back() {
     let old = tempfile::tempdir().unwrap();
     let store = given::store(dir.path());
     let first = given::approval("journal-old", 10);
-    let callback = given::callback(CallbackState::Delivered, "{}");
+    let callback = given::callback(CallbackState::Delivered);
     let execution = given::execution("journal-old", ExecutionState::Stopped, 10);
     store
         .commit(given::stop(&first, &execution, &callback))

@@ -52,7 +52,7 @@ async fn work(store: Store, task: usize) {
         let size = if step % 7 == 3 { 12_000 } else { 300 };
         let chat = format!("task {task}");
         let approval = given::approval(&chat, size);
-        let mut callback = given::callback(CallbackState::Waiting, &"b".repeat(size));
+        let mut callback = given::callback(CallbackState::Waiting);
         callback.execution_id = approval.execution_id;
         let mut execution = given::execution(&chat, ExecutionState::Stopped, size);
         execution.approval_id = Some(approval.id);
@@ -130,9 +130,12 @@ impl Acknowledged {
                 Some(Some(*approval)),
                 "round {round}"
             );
-            assert!(
-                store.callback(*callback).unwrap().is_some(),
-                "round {round}: lost {callback}"
+            let sent = store.callback(*callback).unwrap();
+            let sent = sent.unwrap_or_else(|| panic!("round {round}: lost {callback}"));
+            assert_eq!(
+                store.callback_body(*callback).unwrap(),
+                Some(given::body(&sent)),
+                "round {round}: what {callback} sends"
             );
         }
         for execution in &self.recorded {

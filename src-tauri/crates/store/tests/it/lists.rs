@@ -221,7 +221,7 @@ async fn callbacks_page_and_the_outbox_keeps_its_order() {
         CallbackState::Abandoned,
     ];
     let mut callbacks: Vec<_> = (0..18)
-        .map(|number| given::callback(states[number % 3], "{}"))
+        .map(|number| given::callback(states[number % 3]))
         .collect();
     for callback in &callbacks {
         let mut changes = Changes::new();

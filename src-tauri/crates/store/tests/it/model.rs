@@ -136,6 +136,32 @@ impl Model {
                 "{chat}"
             );
         }
+        for callback in self.callbacks.values() {
+            assert_eq!(
+                store.callback_body(callback.id).unwrap(),
+                Some(given::body(callback)),
+                "body"
+            );
+            let of_execution = countersign_store::CallbackQuery {
+                execution: Some(callback.execution_id),
+                ..countersign_store::CallbackQuery::default()
+            };
+            assert_eq!(
+                store.callbacks(&of_execution).unwrap().items,
+                [callback.clone()],
+                "callbacks of an execution"
+            );
+        }
+        let failing = self
+            .callbacks
+            .values()
+            .filter(|callback| callback.is_failing())
+            .count();
+        assert_eq!(
+            (store.outbox_count(), store.failing_count()),
+            (failing, failing),
+            "all that wait have failed once"
+        );
         let query = ExecutionQuery {
             limit: 10_000,
             ..ExecutionQuery::default()
@@ -157,7 +183,7 @@ async fn apply(model: &mut Model, store: &Store, step: Step) {
     match step {
         Step::Open { chat, size } => {
             let approval = given::approval(&format!("chat {chat}"), size);
-            let callback = given::callback(CallbackState::Waiting, &"c".repeat(size));
+            let callback = given::callback(CallbackState::Waiting);
             let execution = given::execution(&approval.chat_id, ExecutionState::Stopped, size);
             store
                 .commit(given::stop(&approval, &execution, &callback))
@@ -207,12 +233,10 @@ async fn apply(model: &mut Model, store: &Store, step: Step) {
             };
             let callback = model.callbacks.get_mut(&id).unwrap();
             callback.state = CallbackState::Delivered;
-            let mut without_body = callback.clone();
-            without_body.body.clear();
             let mut changes = Changes::new();
             changes.put_callback(callback);
             changes.journal(&JournalEvent::CallbackDelivered {
-                callback: Box::new(without_body),
+                callback: Box::new(callback.clone()),
             });
             store.commit(changes).await.unwrap();
         }

@@ -14,7 +14,7 @@ async fn every_record_comes_back() {
     let mut execution = given::execution("chat-1", ExecutionState::InProgress, 500);
     let approval = given::approval("chat-1", 100);
     let waiting = given::callback(CallbackState::Waiting, "{\"a\":1}");
-    let delivered = given::callback(CallbackState::Delivered, "{}");
+    let delivered = given::callback(CallbackState::Delivered);
     execution.messages = vec![
         given::message(Role::User, "go?"),
         given::message(Role::Assistant, "gone"),
@@ -162,12 +162,12 @@ async fn sizes_around_the_borders_come_back_and_replaced_files_go() {
         store.commit(changes).await.unwrap();
         approvals.push(approval);
     }
-    let mut text = given::callback(CallbackState::Waiting, "");
+    let mut text = given::callback(CallbackState::Waiting);
     let blobs = || std::fs::read_dir(dir.path().join("blobs")).unwrap().count();
     let before = blobs();
     assert!(before >= 5, "large values lie in files: {before}");
     for round in 0..20_usize {
-        text.body = format!("{round}{}", "z".repeat(20_000));
+        text.url = format!("{round}{}", "z".repeat(20_000));
         let changed = text.clone();
         let stored = store.transact(move |transaction| {
             transaction.put_callback(&changed);
