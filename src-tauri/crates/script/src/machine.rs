@@ -88,7 +88,13 @@ pub(crate) fn run(task: Task) -> Result<Option<Value>, ScriptError> {
         outside,
         happens: task.happens,
     };
-    machine.run(&task.code, &task.globals)
+    let result = machine.run(&task.code, &task.globals);
+    match result {
+        Err(ScriptError::Thrown(words)) if words == "null" && machine.is_full() => {
+            Err(ScriptError::MemoryLimit(machine.outside.limits.memory))
+        }
+        result => result,
+    }
 }
 
 /// Says when a run has to end.
@@ -262,6 +268,13 @@ impl Machine {
             }
             self.wait(&begun)?;
         }
+    }
+
+    /// Whether hardly any memory is left. Then `null` can also be what the engine threw, having no memory for an error.
+    fn is_full(&self) -> bool {
+        let limit = self.outside.limits.memory;
+        let used = usize::try_from(self.runtime.memory_usage().malloc_size).unwrap_or_default();
+        used > limit - limit / 8
     }
 
     /// Prepares the globals and calls the script.

@@ -2,7 +2,7 @@
 
 use countersign_domain::{
     Approval, ApprovalId, ApprovalState, Decision, ExecutionId, FlowId, Ids, Outcome, Question, RandomIds,
-    SequentialIds, Surface, Timestamp,
+    SequentialIds, Surface, Timestamp, payload_facts,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,7 +17,8 @@ fn question() -> Question {
         title: "Deploy api v2?".to_owned(),
         body: "to **production**".to_owned(),
         feedback_enabled: true,
-        payload: json!({"body": {"service": "api"}}),
+        payload_hash: payload_facts(&json!({"body": {"service": "api"}})).0,
+        payload_bytes: 26,
         if_approved: vec!["Reply “released”".to_owned()],
         if_rejected: vec!["Reply “held”".to_owned()],
     }
@@ -182,14 +183,14 @@ fn every_part_of_what_is_shown_is_in_the_hash() {
         (
             "payload",
             Question {
-                payload: json!({"body": {"service": "apx"}}),
+                payload_hash: payload_facts(&json!({"body": {"service": "apx"}})).0,
                 ..shown.clone()
             },
         ),
         (
             "payload type",
             Question {
-                payload: Value::Null,
+                payload_hash: payload_facts(&Value::Null).0,
                 ..shown.clone()
             },
         ),

@@ -655,6 +655,7 @@ impl Policy {
 mod tests {
     use std::collections::BTreeSet;
 
+    use countersign_domain::QuestionHash;
     use proptest::prelude::*;
 
     use super::*;
@@ -702,6 +703,7 @@ mod tests {
     fn prompt(number: u8, critical: bool) -> Prompt {
         Prompt {
             id: id(number),
+            content_hash: QuestionHash::from_client(format!("hash {number}")),
             title: format!("Question {number}"),
             body: String::new(),
             flow_name: format!("Flow {}", number % 3),
@@ -780,7 +782,11 @@ mod tests {
                         let key = NoticeKey::Approval(id(number));
                         if screen.contains(&key) {
                             let answer = policy.answered(key, Answer::Approve, None);
-                            let told = BrokerEvent::Answered { id: id(number), outcome: Outcome::Approve };
+                            let told = BrokerEvent::Answered {
+                                id: id(number),
+                                outcome: Outcome::Approve,
+                                content_hash: Some(QuestionHash::from_client(format!("hash {number}"))),
+                            };
                             prop_assert!(answer.is_none() || answer == Some(told), "only this one is answered");
                             screen.remove(&key);
                             policy.closed(key, Closed::Dismissed, now);

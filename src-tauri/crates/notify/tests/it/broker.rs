@@ -10,7 +10,7 @@ use countersign_notify::{
 };
 use tokio::sync::mpsc;
 
-use crate::{LIMIT, QUIET, id, key, prompt};
+use crate::{LIMIT, QUIET, content_hash, id, key, prompt};
 
 struct House {
     screen: FakeNotifier,
@@ -128,7 +128,8 @@ async fn rule_9_one_answer_is_told_once_and_a_repeated_question_is_shown_again()
         house.next().await,
         BrokerEvent::Answered {
             id: id(1),
-            outcome: Outcome::Reject
+            outcome: Outcome::Reject,
+            content_hash: Some(content_hash(1)),
         },
         "it is told"
     );
@@ -159,6 +160,7 @@ async fn rule_9_one_answer_is_told_once_and_a_repeated_question_is_shown_again()
     let late = BrokerEvent::Answered {
         id: id(1),
         outcome: Outcome::Approve,
+        content_hash: None,
     };
     assert_eq!(
         house.next().await,
@@ -591,7 +593,8 @@ async fn a_new_server_gets_everything_that_waits() {
         house.next().await,
         BrokerEvent::Answered {
             id: id(3),
-            outcome: Outcome::Approve
+            outcome: Outcome::Approve,
+            content_hash: Some(content_hash(3)),
         },
         "and are told"
     );

@@ -13,7 +13,7 @@ mod xdg_rules;
 
 use std::time::Duration;
 
-use countersign_domain::ApprovalId;
+use countersign_domain::{ApprovalId, QuestionHash};
 use countersign_notify::{Importance, Notice, NoticeKey, Prompt};
 
 /// How long anything may take before a test gives up. Nothing takes that long when all is well.
@@ -32,9 +32,15 @@ pub(crate) fn key(number: u32) -> NoticeKey {
     NoticeKey::Approval(id(number))
 }
 
+/// What a question is bound to.
+pub(crate) fn content_hash(number: u32) -> QuestionHash {
+    QuestionHash::from_client(format!("hash of {number}"))
+}
+
 pub(crate) fn prompt(number: u32) -> Prompt {
     Prompt {
         id: id(number),
+        content_hash: content_hash(number),
         title: format!("Release item {number} now?"),
         body: "Asked by the build".into(),
         flow_name: "Release gate".into(),

@@ -8,7 +8,7 @@ use countersign_testkit::{FakeNotificationServer, Mode, PrivateBus};
 use tokio::sync::mpsc;
 
 use crate::xdg_rules::options;
-use crate::{LIMIT, QUIET, id, prompt};
+use crate::{LIMIT, QUIET, content_hash, id, prompt};
 
 struct House {
     bus: PrivateBus,
@@ -74,6 +74,7 @@ fn approved(number: u32) -> BrokerEvent {
     BrokerEvent::Answered {
         id: id(number),
         outcome: Outcome::Approve,
+        content_hash: Some(content_hash(number)),
     }
 }
 

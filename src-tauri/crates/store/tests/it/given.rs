@@ -44,6 +44,7 @@ pub(crate) fn execution(chat_id: &str, state: ExecutionState, run_bytes: usize) 
         run: RawValue::from_string(run).expect("JSON"),
         messages: Vec::new(),
         signed: false,
+        interrupted: false,
         error: None,
         created_at: now(),
         updated_at: now(),

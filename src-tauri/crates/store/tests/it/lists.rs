@@ -253,6 +253,7 @@ async fn callbacks_page_and_the_outbox_keeps_its_order() {
             store
                 .callbacks(&CallbackQuery {
                     state,
+                    execution: None,
                     limit: 3,
                     before,
                 })

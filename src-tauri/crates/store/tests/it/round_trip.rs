@@ -13,7 +13,7 @@ async fn every_record_comes_back() {
     let flow = given::flow("Deploy gate", &document);
     let mut execution = given::execution("chat-1", ExecutionState::InProgress, 500);
     let approval = given::approval("chat-1", 100);
-    let waiting = given::callback(CallbackState::Waiting, "{\"a\":1}");
+    let waiting = given::callback(CallbackState::Waiting);
     let delivered = given::callback(CallbackState::Delivered);
     execution.messages = vec![
         given::message(Role::User, "go?"),
