@@ -22,7 +22,7 @@ const SMALL: usize = 64 << 10;
 
 /// How much of a body that is too large is read and thrown away, so that the client, which is still
 /// writing, gets to read the answer.
-const DRAINED: u64 = 64 << 20;
+const DRAINED: u64 = 256 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// How bodies are read: the limits, and the memory that large ones share.
@@ -158,7 +158,7 @@ impl Bodies {
         let (limit, announced) = (self.limit as u64, hint.exact());
         let mut body = std::pin::pin!(body);
         if hint.lower() > limit {
-            if hint.lower() <= DRAINED && !headers.contains_key(EXPECT) {
+            if !headers.contains_key(EXPECT) {
                 let _ = timeout(DRAIN_TIME, drain(body, 0)).await;
             }
             return Err(too_large(self.limit));

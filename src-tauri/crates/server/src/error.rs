@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use countersign_app::Error;
-use countersign_app::view::ApprovalView;
+use countersign_app::view::ApprovalSummary;
 use countersign_domain::ErrorCode;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -24,7 +24,7 @@ struct ErrorBody<'a> {
     code: ErrorCode,
     /// The approval that has an answer already; only in the management API.
     #[serde(skip_serializing_if = "Option::is_none")]
-    approval: Option<ApprovalView>,
+    approval: Option<ApprovalSummary>,
 }
 
 /// What a management route answers when its use case refuses.
@@ -39,7 +39,7 @@ impl From<Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let approval = self.0.approval.as_deref().map(ApprovalView::from);
+        let approval = self.0.approval.as_deref().map(ApprovalSummary::in_list);
         answer(&self.0, approval)
     }
 }
@@ -49,7 +49,7 @@ pub(crate) fn compatible(error: &Error) -> Response {
     answer(error, None)
 }
 
-fn answer(error: &Error, approval: Option<ApprovalView>) -> Response {
+fn answer(error: &Error, approval: Option<ApprovalSummary>) -> Response {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status.is_server_error() {
         tracing::warn!(code = ?error.code, source = ?error.source, "{error}");

@@ -6,7 +6,7 @@
   const { defineProperty, getPrototypeOf } = Object;
   const { iterator } = Symbol;
   const { isFinite } = Number;
-  const { EvalError, TypeError, Error, InternalError, Promise, String } = globalThis;
+  const { EvalError, RangeError, TypeError, Error, InternalError, Promise, String } = globalThis;
   const { call } = Function.prototype;
   const slice = call.bind(String.prototype.slice);
   const toWellFormed = call.bind(String.prototype.toWellFormed);
@@ -32,6 +32,34 @@
   for (const name of ['Symbol', 'process', 'fs', 'child_process', 'util']) give(name, undefined);
   for (const name of ['Atomics', 'SharedArrayBuffer']) delete globalThis[name];
   give('global', globalThis);
+
+  // The engine does not look at the clock inside these. What fits into the memory of a script does not keep them busy
+  // for long, but an array that is longer than that does, and a search for one huge text in another.
+  const { apply } = Reflect;
+  const guard = (target, names, check) => {
+    for (const name of names) {
+      const original = target[name];
+      const guarded = { [name](...values) {
+        check(name, this, values);
+        return apply(original, this, values);
+      } }[name];
+      defineProperty(target, name, { value: guarded, writable: true, configurable: true });
+    }
+  };
+  const checkLength = (name, list) => {
+    const length = list?.length;
+    if (length > native.longest) throw new RangeError(`an array of the length ${length} is too long for ${name}`);
+  };
+  guard(Array.prototype, ['copyWithin', 'flat', 'join', 'reverse', 'shift', 'slice', 'sort', 'splice', 'unshift'], checkLength);
+  guard(Array.prototype, ['concat'], (name, list, values) => {
+    checkLength(name, list);
+    for (let at = 0; at < values.length; at += 1) checkLength(name, values[at]);
+  });
+  guard(String.prototype, ['includes', 'indexOf', 'lastIndexOf', 'replace', 'replaceAll', 'split'], (name, text, [search]) => {
+    if (typeof text === 'string' && typeof search === 'string' && text.length * search.length > 1e9) {
+      throw new RangeError(`texts of ${text.length} and ${search.length} characters are too long for ${name}`);
+    }
+  });
 
   // Helpers that few scripts use are read when they are asked for.
   const later = (source, names) => {

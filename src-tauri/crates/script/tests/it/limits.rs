@@ -29,7 +29,6 @@ const ENDLESS: &[&str] = &[
     "return /^(a+)+$/.test('a'.repeat(40) + 'b')",
     "return new Array(2 ** 32 - 1).indexOf(1)",
     "return Array.prototype.includes.call({length: 2 ** 53 - 1}, 1)",
-    "return [].concat.call(new Proxy([], {get: (t, k) => k === 'length' ? 2 ** 40 : undefined}))",
     "const o = {get x() { return this.x2 }, get x2() { for (;;) {} }}; return JSON.stringify(o)",
     "return {toJSON() { for (;;) {} }}",
     "throw {toString() { for (;;) {} }}",
@@ -134,6 +133,78 @@ async fn deep_recursion_is_an_error_of_the_script() {
     assert!(matches!(run(&engine, &nested).await, Err(ScriptError::Thrown(_))), "deeply nested code");
     let caught = "const f = () => f() + 1; try { f() } catch (e) { return e.name }";
     assert_eq!(run(&engine, caught).await, Ok(Some(json!("RangeError"))), "and can be caught");
+}
+
+/// The engine cannot be interrupted inside these, so they are refused.
+#[tokio::test]
+async fn what_could_not_be_interrupted_is_refused() {
+    let engine = limited(Limits::default());
+    let huge = "new Array(2 ** 32 - 1)";
+    for code in [
+        format!("return [].concat({huge})"),
+        format!("return {huge}.concat([])"),
+        format!("return {huge}.copyWithin(0, 1)"),
+        format!("return {huge}.flat()"),
+        format!("return {huge}.join('')"),
+        format!("return String({huge})"),
+        format!("return {huge}.reverse()"),
+        format!("return {huge}.shift()"),
+        format!("return {huge}.slice(1)"),
+        format!("return {huge}.sort()"),
+        format!("return {huge}.splice(1)"),
+        format!("return {huge}.unshift(1)"),
+        "return Array.prototype.join.call({length: 2 ** 53 - 1}, '')".to_owned(),
+        "return 'a'.repeat(2 ** 24).indexOf('a'.repeat(2 ** 20) + 'b')".to_owned(),
+        "return 'a'.repeat(2 ** 24).split('a'.repeat(2 ** 20) + 'b')".to_owned(),
+        "return 'a'.repeat(2 ** 24).replaceAll('a'.repeat(2 ** 20) + 'b', '')".to_owned(),
+    ] {
+        let ended = run(&engine, &code).await.unwrap_err().to_string();
+        assert!(ended.starts_with("RangeError: ") && ended.contains("too long for"), "{code}: {ended}");
+    }
+    let right = "const a = new Array(1e5).fill('x'); const s = 'ab'.repeat(1e5);
+                 return [a.concat(a).slice(1).length, a.join('').length, s.split('b').length, s.indexOf('ba'), [3, 1, 2].sort(), 'a-b'.replace('-', '+'),
+                 [1, [2]].flat(), [1, 2].reverse(), 'a1b'.split(/\\d/), [].concat.length === undefined]";
+    assert_eq!(
+        run(&engine, right).await,
+        Ok(Some(json!([199_999, 100_000, 100_001, 1, [1, 2, 3], "a+b", [1, 2], [2, 1], ["a", "b"], false])))
+    );
+}
+
+/// Code that means to can still get there. The run is given up, its caller goes on, and when too many are stuck no more
+/// are begun until they end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_interrupted_is_given_up() {
+    let search = |length: f64| {
+        format!("return 'a'.repeat(2 ** 22).indexOf({{ toString: () => 'a'.repeat({}) + 'b' }})", length.round())
+    };
+    // How long it takes depends on the machine and on how the engine was built.
+    let began = Instant::now();
+    let found = run(&limited(Limits::default()), &search(500.0)).await;
+    assert_eq!(found, Ok(Some(json!(-1))));
+    let long = search(500.0 * 4.0 / began.elapsed().as_secs_f64());
+    let limits = Limits {
+        time: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let engine = limited(limits.clone());
+    let runs: Vec<_> = (0..4)
+        .map(|_| {
+            let (engine, long) = (engine.clone(), long.clone());
+            tokio::spawn(async move { run(&engine, &long).await })
+        })
+        .collect();
+    let beside = limited(Limits::default());
+    assert_eq!(run(&beside, "return 'beside'").await, Ok(Some(json!("beside"))));
+    for run in runs {
+        assert_eq!(run.await.unwrap(), Err(ScriptError::TimeLimit(limits.time)));
+    }
+    let refused = run(&engine, "return 1").await;
+    assert_eq!(refused, Err(ScriptError::Exhausted(4)));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while run(&engine, "return 1").await != Ok(Some(json!(1))) {
+        assert!(Instant::now() < deadline, "scripts run again when the stuck ones have ended");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Every way to go wrong at once, and between them runs that do right.

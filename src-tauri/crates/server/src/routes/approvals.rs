@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use countersign_app::view::{ApprovalQuery, DecisionRequest};
 use countersign_domain::{ApprovalState, Surface, display_line};
 use http::header::ORIGIN;
@@ -28,12 +28,12 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer 
 }
 
 /// `GET …/{id}`
-pub(super) async fn show(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+pub(super) async fn show(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
     Ok(ok(&shared.app.approval(&id)?))
 }
 
 /// `POST …/{id}/decision`: 200 with the approval; 409 with who was first.
-pub(super) async fn decide(State(shared): State<Arc<Shared>>, Path(id): Id, request: Request) -> Answer {
+pub(super) async fn decide(State(shared): State<Arc<Shared>>, Id(id): Id, request: Request) -> Answer {
     let surface = surface(request.headers())?;
     let person = person(request.headers());
     let decision: DecisionRequest = body(&shared, request).await?;
@@ -56,7 +56,7 @@ fn surface(headers: &HeaderMap) -> Result<Surface, Failure> {
     }
 }
 
-fn person(headers: &HeaderMap) -> Option<String> {
+pub(super) fn person(headers: &HeaderMap) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get(PERSON)?.as_bytes());
     Some(display_line(&text, 80)).filter(|name| !name.is_empty())
 }
@@ -69,7 +69,7 @@ struct Patience {
 }
 
 /// `GET …/{id}/wait?timeout=30`: the approval as soon as it has an answer, or as it stands after that time.
-pub(super) async fn wait(State(shared): State<Arc<Shared>>, Path(id): Id, uri: Uri) -> Answer {
+pub(super) async fn wait(State(shared): State<Arc<Shared>>, Id(id): Id, uri: Uri) -> Answer {
     let patience: Patience = query(&uri)?;
     let time = Duration::from_secs(patience.timeout.unwrap_or(30).min(60));
     let mut events = shared.app.subscribe();
@@ -78,7 +78,7 @@ pub(super) async fn wait(State(shared): State<Arc<Shared>>, Path(id): Id, uri: U
         loop {
             // Subscribed before looking, so that no answer falls between.
             let approval = shared.app.approval(&id)?;
-            if approval.state != ApprovalState::Pending {
+            if approval.summary.state != ApprovalState::Pending {
                 return Ok(());
             }
             if let Err(RecvError::Closed) = events.recv().await {

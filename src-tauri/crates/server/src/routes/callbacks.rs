@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use countersign_app::view::CallbackQuery;
 use http::Uri;
 
@@ -16,12 +16,12 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer 
 }
 
 /// `GET …/{id}`
-pub(super) async fn show(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+pub(super) async fn show(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
     Ok(ok(&shared.app.callback(&id)?))
 }
 
 /// `POST …/{id}/redeliver`: tries at once, with the same id and the same bytes.
-pub(super) async fn redeliver(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+pub(super) async fn redeliver(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
     let app = shared.app.clone();
     Ok(ok(&uninterrupted(async move { app.redeliver(&id).await }).await??))
 }

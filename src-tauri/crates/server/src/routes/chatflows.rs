@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
+use countersign_app::RunPolicy;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::{Answer, Id, nothing, ok, text};
+use super::{Answer, Id, body, nothing, ok, text};
 use crate::front::{Shared, uninterrupted};
 
 /// `GET`
@@ -16,7 +17,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer {
 }
 
 /// `GET …/{id}`
-pub(super) async fn show(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+pub(super) async fn show(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
     Ok(ok(&shared.app.flow(&id)?))
 }
 
@@ -40,7 +41,7 @@ struct Replacement {
 }
 
 /// `PUT …/{id}`: another document, another name, or both.
-pub(super) async fn replace(State(shared): State<Arc<Shared>>, Path(id): Id, request: Request) -> Answer {
+pub(super) async fn replace(State(shared): State<Arc<Shared>>, Id(id): Id, request: Request) -> Answer {
     let text = text(&shared, request).await?;
     // Whatever is not of this form is a document, or what the import says about it.
     let replacement: Replacement = serde_json::from_str(&text).unwrap_or_default();
@@ -55,22 +56,37 @@ pub(super) async fn replace(State(shared): State<Arc<Shared>>, Path(id): Id, req
 }
 
 /// `DELETE …/{id}`: ends new calls; approvals that wait keep their flow.
-pub(super) async fn delete(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+pub(super) async fn delete(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
     let app = shared.app.clone();
     uninterrupted(async move { app.delete_flow(&id).await }).await??;
     Ok(ok(&json!({ "raw": [], "affected": 1 })))
 }
 
 /// `POST …/{id}/webhook-secret`: a new secret, shown this once.
-pub(super) async fn create_secret(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+pub(super) async fn create_secret(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
     let app = shared.app.clone();
     let secret = uninterrupted(async move { app.create_webhook_secret(&id).await }).await??;
     Ok(ok(&json!({ "webhookSecret": secret })))
 }
 
 /// `DELETE …/{id}/webhook-secret`
-pub(super) async fn delete_secret(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
+pub(super) async fn delete_secret(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
     let app = shared.app.clone();
     uninterrupted(async move { app.delete_webhook_secret(&id).await }).await??;
     Ok(nothing())
+}
+
+/// `GET …/{id}/policy`: what is said about the steps of the flow.
+pub(super) async fn policy(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
+    Ok(ok(&shared.app.flow_policy(&id)?))
+}
+
+/// `PUT …/{id}/policy`
+pub(super) async fn set_policy(State(shared): State<Arc<Shared>>, Id(id): Id, request: Request) -> Answer {
+    let policy: RunPolicy = body(&shared, request).await?;
+    let app = shared.app.clone();
+    Ok(ok(&uninterrupted(async move {
+        app.set_flow_policy(&id, policy).await
+    })
+    .await??))
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use countersign_app::ExecutionQuery;
-use countersign_app::view::ExecutionView;
-use http::Uri;
+use countersign_app::view::{ExecutionView, StepView};
+use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
+use super::approvals::person;
 use super::{Answer, Id, ok, query};
-use crate::front::Shared;
+use crate::front::{Shared, uninterrupted};
 
 /// What Flowise's clients send; what is not listed is ignored, as there.
 #[derive(Debug, Deserialize)]
@@ -41,7 +42,39 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer 
     Ok(ok(&Page { data, total }))
 }
 
-/// `GET …/{id}`
-pub(super) async fn show(State(shared): State<Arc<Shared>>, Path(id): Id) -> Answer {
-    Ok(ok(&shared.app.execution(&id)?))
+/// How much of an execution is wanted.
+#[derive(Debug, Deserialize)]
+struct Depth {
+    /// Whether each step is explained too, under `steps`. Flowise's clients do not ask for it.
+    #[serde(default)]
+    explain: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Explained {
+    #[serde(flatten)]
+    execution: ExecutionView,
+    steps: Vec<StepView>,
+}
+
+/// `GET …/{id}`, with `?explain=true` for why each step ran or did not.
+pub(super) async fn show(State(shared): State<Arc<Shared>>, Id(id): Id, uri: Uri) -> Answer {
+    let depth: Depth = query(&uri)?;
+    let execution = shared.app.execution(&id)?;
+    if !depth.explain {
+        return Ok(ok(&execution));
+    }
+    let steps = shared.app.execution_steps(&id)?;
+    Ok(ok(&Explained { execution, steps }))
+}
+
+/// `POST …/{id}/continue`: goes on with what a restart had ended.
+pub(super) async fn go_on(State(shared): State<Arc<Shared>>, Id(id): Id, headers: HeaderMap) -> Answer {
+    let app = shared.app.clone();
+    let person = person(&headers);
+    Ok(ok(&uninterrupted(async move {
+        app.continue_execution(&id, person).await
+    })
+    .await??))
 }

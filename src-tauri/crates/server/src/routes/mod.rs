@@ -11,16 +11,18 @@ mod reply;
 mod settings;
 mod status;
 mod ui;
+mod variables;
 pub(crate) mod webhook;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Query, Request};
+use axum::extract::{FromRequestParts, Path, Query, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use countersign_app::Error;
 use countersign_domain::ErrorCode;
+use http::request::Parts;
 use http::{StatusCode, Uri};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,7 +31,19 @@ use crate::error::{self, Failure};
 use crate::front::Shared;
 
 type Answer = Result<Response, Failure>;
-type Id = Path<String>;
+/// The identifier in the path. One that is not text in UTF-8 is refused as every other bad request is.
+struct Id(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(invalid("The address is not well-formed.".to_owned())),
+        }
+    }
+}
 
 /// Everything but the webhooks. The token was checked before.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -48,8 +62,15 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             "/chatflows/{id}/webhook-secret",
             post(chatflows::create_secret).delete(chatflows::delete_secret),
         )
+        .route(
+            "/chatflows/{id}/policy",
+            get(chatflows::policy).put(chatflows::set_policy),
+        )
         .route("/executions", get(executions::list))
         .route("/executions/{id}", get(executions::show))
+        .route("/executions/{id}/continue", post(executions::go_on))
+        .route("/variables", get(variables::list))
+        .route("/variables/{name}", put(variables::set).delete(variables::delete))
         .route("/approvals", get(approvals::list))
         .route("/approvals/{id}", get(approvals::show))
         .route("/approvals/{id}/decision", post(approvals::decide))

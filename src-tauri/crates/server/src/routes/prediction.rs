@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use countersign_app::{Error, PredictionRequest, WebhookReply};
 use countersign_domain::ErrorCode;
 
-use super::reply;
+use super::{Id, reply};
 use crate::front::{Shared, uninterrupted};
 
 /// Without an id nothing can be run.
@@ -20,11 +20,7 @@ pub(super) async fn no_flow() -> Response {
 }
 
 /// Answers one call.
-pub(super) async fn call(
-    State(shared): State<Arc<Shared>>,
-    Path(flow_id): Path<String>,
-    request: Request,
-) -> Response {
+pub(super) async fn call(State(shared): State<Arc<Shared>>, Id(flow_id): Id, request: Request) -> Response {
     reply::answer(predict(&shared, flow_id, request).await)
 }
 

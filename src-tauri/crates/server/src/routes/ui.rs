@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use countersign_app::Error;
 use countersign_domain::ErrorCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY};
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode};
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
@@ -27,21 +27,24 @@ const MISSING: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-
     <code>npm --prefix ui ci &amp;&amp; npm --prefix ui run build</code> and start again.\n\
     <p>Webhooks and the management API work without it.\n</html>\n";
 
-/// Whatever no other route has: a file of the user interface, one of its pages, or 404.
+/// Whatever no other route has: a file of the user interface, its page, or 404.
 pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     if request.uri().path().starts_with("/api/") {
-        return error::compatible(&Error::new(
-            ErrorCode::NotFound,
-            "There is nothing under this address",
-        ));
+        return nothing_here();
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return error::method_not_allowed(request.method(), Some("GET, HEAD"));
     }
     let path = request.uri().path().to_owned();
-    let mut response = match &shared.options.dist {
+    let found = match &shared.options.dist {
         Some(dist) => file(dist, request).await,
-        None => missing(&path),
+        None => None,
+    };
+    let mut response = match found {
+        Some(response) => response,
+        // The pages of the user interface are told apart behind `#`, so there is one address for all.
+        None if path == "/" => missing(),
+        None => return nothing_here(),
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
@@ -61,23 +64,17 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
     response
 }
 
-async fn file(dist: &Path, request: Request) -> Response {
-    let path = request.uri().path().to_owned();
-    let folder = ServeDir::new(dist);
-    let mut index = Request::new(Body::empty());
-    *index.method_mut() = request.method().clone();
-    *index.uri_mut() = Uri::from_static("/index.html");
-    let found = serve(&folder, request).await;
-    if found.status() != StatusCode::NOT_FOUND || is_file_name(&path) {
-        return found;
-    }
-    // Addresses inside the user interface, `/approvals/…`, are all its one page.
-    let index = serve(&folder, index).await;
-    if index.status() == StatusCode::NOT_FOUND {
-        missing(&path)
-    } else {
-        index
-    }
+/// A file of the user interface, if there is one at this path.
+async fn file(dist: &Path, request: Request) -> Option<Response> {
+    let found = serve(&ServeDir::new(dist), request).await;
+    (found.status() != StatusCode::NOT_FOUND).then_some(found)
+}
+
+fn nothing_here() -> Response {
+    error::compatible(&Error::new(
+        ErrorCode::NotFound,
+        "There is nothing under this address",
+    ))
 }
 
 async fn serve(folder: &ServeDir, request: Request) -> Response {
@@ -87,15 +84,11 @@ async fn serve(folder: &ServeDir, request: Request) -> Response {
     }
 }
 
-fn is_file_name(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|last| last.contains('.'))
-}
-
-fn missing(path: &str) -> Response {
-    let status = if is_file_name(path) {
-        StatusCode::NOT_FOUND
-    } else {
-        StatusCode::OK
-    };
-    (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], MISSING).into_response()
+fn missing() -> Response {
+    (
+        StatusCode::OK,
+        [(CONTENT_TYPE, "text/html; charset=utf-8")],
+        MISSING,
+    )
+        .into_response()
 }

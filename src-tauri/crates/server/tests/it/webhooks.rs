@@ -299,16 +299,125 @@ async fn asynchronous_mode() {
     assert_eq!(answer.refusal(), (400, message));
 }
 
+/// A flow that starts with a chat message or a form.
+fn chat_flow(trigger: &str, message: &str) -> Value {
+    let mut flow = reply_flow(json!({ "startInputType": trigger }));
+    for node in flow["nodes"].as_array_mut().unwrap() {
+        if node["data"]["name"] == "directReplyAgentflow" {
+            node["data"]["inputs"]["directReplyMessage"] = message.into();
+        }
+    }
+    flow
+}
+
 #[tokio::test]
-async fn prediction_says_where_to_go() {
+async fn prediction_runs_what_starts_with_a_chat_or_a_form() {
     let house = House::open().await;
+    let chat = house
+        .import(&chat_flow("chatInput", "You said {{ question }}"))
+        .await;
+    let path = chat.replace("/webhook/", "/prediction/");
     let answer = house
+        .post(&path, &json!({ "question": "hi", "chatId": "c-1" }))
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = answer.json();
+    assert_eq!(
+        (&body["text"], &body["question"], &body["chatId"]),
+        (&json!("You said hi"), &json!("hi"), &json!("c-1"))
+    );
+    let form = house
+        .import(&chat_flow("formInput", "Size {{ $form.size }}"))
+        .await;
+    let path = form.replace("/webhook/", "/prediction/");
+    let answer = house.post(&path, &json!({ "form": { "size": 3 } })).await;
+    assert_eq!(answer.json()["text"], "Size 3", "{answer:?}");
+    let both = house
+        .post(&path, &json!({ "form": { "size": 3 }, "question": "x" }))
+        .await;
+    assert_eq!(
+        both.refusal(),
+        (
+            500,
+            "Error: predictionsServices.buildChatflow - Question and form cannot be provided at the same time"
+                .to_owned()
+        )
+    );
+    let history = house
         .post(
-            "/api/v1/prediction/00000000-0000-4000-8000-000000000001",
-            &json!({ "question": "x" }),
+            &path,
+            &json!({ "form": { "size": 3 }, "history": [{ "role": "x" }] }),
         )
         .await;
-    let (status, message) = answer.refusal();
-    assert_eq!(status, 404);
-    assert!(message.contains("/api/v1/webhook/"), "{message}");
+    assert!(
+        history.refusal().1.contains("Invalid history format"),
+        "{history:?}"
+    );
+    let unknown = "/api/v1/prediction/00000000-0000-4000-8000-000000000001";
+    assert_eq!(
+        house.post(unknown, &json!({ "question": "x" })).await.refusal().0,
+        404
+    );
+    assert_eq!(
+        house.post("/api/v1/prediction", &json!({})).await.refusal().0,
+        412
+    );
+}
+
+#[tokio::test]
+async fn a_watched_run_tells_each_step_and_ends() {
+    let house = House::open().await;
+    let chat = house
+        .import(&chat_flow("chatInput", "You said {{ question }}"))
+        .await;
+    let path = chat.replace("/webhook/", "/prediction/");
+    let answer = house
+        .post(&path, &json!({ "question": "hi", "streaming": true }))
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(
+        answer.header("content-type").starts_with("text/event-stream"),
+        "{answer:?}"
+    );
+    let frames: Vec<Value> = answer
+        .text
+        .split("\n\n")
+        .filter(|frame| !frame.is_empty())
+        .map(|frame| serde_json::from_str(frame.strip_prefix("message:\ndata:").unwrap()).unwrap())
+        .collect();
+    let told: Vec<&str> = frames
+        .iter()
+        .map(|frame| frame["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "agentFlowEvent",
+            "nextAgentFlow",
+            "nextAgentFlow",
+            "agentFlowExecutedData",
+            "nextAgentFlow",
+            "token",
+            "nextAgentFlow",
+            "agentFlowExecutedData",
+            "agentFlowEvent",
+            "metadata",
+            "end"
+        ]
+    );
+    assert_eq!(frames[5]["data"], "You said hi");
+    assert_eq!(frames[10]["data"], "[DONE]");
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_text_is_refused_as_every_bad_request() {
+    let house = House::open().await;
+    for path in ["approvals", "executions", "callbacks", "chatflows", "variables"] {
+        let answer = house.manage("GET", &format!("/api/v1/{path}/%ff"), None).await;
+        // A variable cannot be shown alone.
+        let expected = if path == "variables" { 405 } else { 400 };
+        assert_eq!(answer.refusal().0, expected, "{path}");
+    }
+    let webhook = house.post("/api/v1/webhook/%ff", &json!({})).await;
+    assert_eq!(webhook.refusal().0, 400);
 }
