@@ -140,13 +140,11 @@ fn run_until_quit(desktop: tauri::App, app: &App, hidden: bool) -> i32 {
         tauri::RunEvent::ExitRequested { code, api, .. } if lifecycle::keeps_running(code) => {
             api.prevent_exit();
         }
-        tauri::RunEvent::WindowEvent {
-            label,
-            event: tauri::WindowEvent::Destroyed,
-            ..
-        } if label == window::LABEL => {
-            window::closed(handle);
-        }
+        tauri::RunEvent::WindowEvent { label, event, .. } if label == window::LABEL => match event {
+            tauri::WindowEvent::CloseRequested { .. } => window::closing(handle),
+            tauri::WindowEvent::Destroyed => window::closed(handle),
+            _ => {}
+        },
         _ => {}
     })
 }
@@ -161,10 +159,11 @@ fn ready(handle: &tauri::AppHandle, app: &App, hidden: bool) {
             tracing::warn!(%error, "there is no tray icon; start Countersign again to see the inbox")
         }
     }
+    let app = app.clone();
     if hidden {
         let handle = handle.clone();
         tauri::async_runtime::spawn(async move {
-            let host = handle.state::<Inbox>().look_for_tray_host().await;
+            let host = handle.state::<Inbox>().look_for_tray_host(&app).await;
             if lifecycle::at_start(hidden, host) == Start::Visible {
                 tracing::warn!(
                     "this desktop shows no tray icons, so the window is shown although --hidden was given"
@@ -175,7 +174,7 @@ fn ready(handle: &tauri::AppHandle, app: &App, hidden: bool) {
     } else {
         window::show(handle, Place::Inbox);
         let handle = handle.clone();
-        tauri::async_runtime::spawn(async move { handle.state::<Inbox>().look_for_tray_host().await });
+        tauri::async_runtime::spawn(async move { handle.state::<Inbox>().look_for_tray_host(&app).await });
     }
 }
 

@@ -5,9 +5,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use countersign_app::App;
 use countersign_domain::ApprovalId;
 use serde::Serialize;
 use tauri::webview::NewWindowResponse;
@@ -23,8 +24,8 @@ pub(crate) const LABEL: &str = "inbox";
 /// The event that asks the page to show an approval, or the inbox.
 const OPEN_EVENT: &str = "countersign-open";
 
-/// How long a window that is being closed may still be known.
-const CLOSING_TAKES: Duration = Duration::from_millis(500);
+/// The longest that a window takes to be gone once it is being closed.
+const CLOSING_TAKES: Duration = Duration::from_secs(5);
 
 /// A place in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +61,10 @@ struct Open {
 pub(crate) struct Inbox {
     /// Where the webview keeps what belongs to the window only, such as the theme.
     kept_in: PathBuf,
-    /// One window is made at a time.
-    making: Mutex<()>,
+    /// Whether the window is being closed. Held while one is shown or made, so that this happens one at a time.
+    closing: Mutex<bool>,
+    /// Told when it is gone.
+    gone: Condvar,
     no_tray_host: AtomicBool,
     told_about_closing: AtomicBool,
 }
@@ -71,17 +74,33 @@ impl Inbox {
     pub(crate) fn new(data_dir: &Path) -> Self {
         Self {
             kept_in: data_dir.join("window"),
-            making: Mutex::default(),
+            closing: Mutex::default(),
+            gone: Condvar::new(),
             no_tray_host: AtomicBool::default(),
             told_about_closing: AtomicBool::default(),
         }
     }
 
     /// Asks whether this desktop shows tray icons, and remembers the answer.
-    pub(crate) async fn look_for_tray_host(&self) -> bool {
+    pub(crate) async fn look_for_tray_host(&self, app: &App) -> bool {
         let present = tray_host::is_present().await;
         self.no_tray_host.store(!present, Ordering::Relaxed);
+        app.set_tray_host(Some(present));
         present
+    }
+
+    fn set_closing(&self, closing: bool) {
+        *self.closing.lock().unwrap_or_else(PoisonError::into_inner) = closing;
+        self.gone.notify_all();
+    }
+
+    /// Waits until no window is being closed. The guard keeps others from showing one meanwhile.
+    fn settled(&self) -> MutexGuard<'_, bool> {
+        let closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .gone
+            .wait_timeout_while(closing, CLOSING_TAKES, |closing| *closing);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -93,16 +112,7 @@ pub(crate) fn show(handle: &AppHandle, place: Place) {
     let handle = handle.clone();
     // On some systems a window cannot be made inside an event's handler, so never there.
     tauri::async_runtime::spawn_blocking(move || {
-        let was_there = handle.get_webview_window(LABEL).is_some();
-        let mut shown = show_now(&handle, place);
-        if was_there {
-            // A window that was just being closed is still known for a moment; what was shown then is gone now.
-            std::thread::sleep(CLOSING_TAKES);
-            if handle.get_webview_window(LABEL).is_none() && !handle.state::<Lifecycle>().is_ending() {
-                shown = show_now(&handle, place);
-            }
-        }
-        if let Err(error) = shown
+        if let Err(error) = show_now(&handle, place)
             && !handle.state::<Lifecycle>().is_ending()
         {
             tracing::error!(%error, "the window cannot be shown");
@@ -112,7 +122,8 @@ pub(crate) fn show(handle: &AppHandle, place: Place) {
 
 fn show_now(handle: &AppHandle, place: Place) -> tauri::Result<()> {
     let inbox = handle.state::<Inbox>();
-    let _one_at_a_time = inbox.making.lock().unwrap_or_else(PoisonError::into_inner);
+    // A window that is being closed is still known for a moment; what was shown in it would be gone.
+    let _one_at_a_time = inbox.settled();
     match handle.get_webview_window(LABEL) {
         Some(window) => {
             window.unminimize()?;
@@ -178,10 +189,16 @@ pub(crate) fn reload(handle: &AppHandle) -> tauri::Result<()> {
         .map_or(Ok(()), |window| window.reload())
 }
 
+/// The window is about to be closed.
+pub(crate) fn closing(handle: &AppHandle) {
+    handle.state::<Inbox>().set_closing(true);
+}
+
 /// The window was closed. Where no tray icon shows that the program goes on, a word says so, once, and
 /// offers the only other way to quit.
 pub(crate) fn closed(handle: &AppHandle) {
     let inbox = handle.state::<Inbox>();
+    inbox.set_closing(false);
     if handle.state::<Lifecycle>().is_ending()
         || !inbox.no_tray_host.load(Ordering::Relaxed)
         || inbox.told_about_closing.swap(true, Ordering::Relaxed)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use countersign_app::view::{FlowImport, FlowView};
-use countersign_app::{App, Error, ErrorCode};
+use countersign_app::{App, Error, ErrorCode, RunPolicy};
 use tauri::{State, WebviewWindow};
 use tauri_plugin_dialog::{DialogExt as _, FilePath};
 
@@ -53,6 +53,18 @@ pub(crate) async fn create_webhook_secret(app: State<'_, App>, id: String) -> An
 #[tracing::instrument(skip(app))]
 pub(crate) async fn delete_webhook_secret(app: State<'_, App>, id: String) -> Answer<()> {
     app.delete_webhook_secret(&id).await.map_err(refusal)
+}
+
+#[tauri::command(async)]
+#[tracing::instrument(skip(app))]
+pub(crate) fn get_flow_policy(app: State<'_, App>, id: String) -> Answer<RunPolicy> {
+    app.flow_policy(&id).map_err(refusal)
+}
+
+#[tauri::command]
+#[tracing::instrument(skip(app, policy))]
+pub(crate) async fn set_flow_policy(app: State<'_, App>, id: String, policy: RunPolicy) -> Answer<RunPolicy> {
+    app.set_flow_policy(&id, policy).await.map_err(refusal)
 }
 
 /// Lets the person choose a file; `null` if they chose none. `name` is the file's name. The dialog is opened here, so

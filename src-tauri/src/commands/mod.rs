@@ -4,9 +4,11 @@
 
 pub(crate) mod approvals;
 pub(crate) mod callbacks;
+pub(crate) mod executions;
 pub(crate) mod flows;
 pub(crate) mod settings;
 pub(crate) mod status;
+pub(crate) mod variables;
 
 use countersign_app::view::ErrorView;
 

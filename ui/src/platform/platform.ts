@@ -2,6 +2,7 @@
 
 import type { ApprovalPage } from "../bindings/ApprovalPage";
 import type { ApprovalQuery } from "../bindings/ApprovalQuery";
+import type { ApprovalSummary } from "../bindings/ApprovalSummary";
 import type { ApprovalView } from "../bindings/ApprovalView";
 import type { CallbackPage } from "../bindings/CallbackPage";
 import type { CallbackQuery } from "../bindings/CallbackQuery";
@@ -9,12 +10,17 @@ import type { CallbackView } from "../bindings/CallbackView";
 import type { DecisionRequest } from "../bindings/DecisionRequest";
 import type { ErrorCode } from "../bindings/ErrorCode";
 import type { EventView } from "../bindings/EventView";
+import type { ExecutionView } from "../bindings/ExecutionView";
 import type { FlowImport } from "../bindings/FlowImport";
 import type { FlowView } from "../bindings/FlowView";
+import type { RunPolicy } from "../bindings/RunPolicy";
 import type { SettingsChange } from "../bindings/SettingsChange";
 import type { SettingsView } from "../bindings/SettingsView";
 import type { StatusView } from "../bindings/StatusView";
+import type { StepView } from "../bindings/StepView";
 import type { TestCallbackView } from "../bindings/TestCallbackView";
+import type { VariableChange } from "../bindings/VariableChange";
+import type { VariableView } from "../bindings/VariableView";
 
 /** Why a call failed: a code of the app, or that the app could not be asked at all. */
 export type FailureCode = ErrorCode | "offline";
@@ -27,7 +33,7 @@ export class PlatformError extends Error {
     readonly code: FailureCode,
     message: string,
     /** The approval that stands in the way, if the answer came second and the host sent it along. */
-    readonly approval?: ApprovalView,
+    readonly approval?: ApprovalSummary,
   ) {
     super(message);
   }
@@ -71,6 +77,20 @@ export interface Platform {
   /** A new secret for inbound signatures. It can be read this once. */
   createWebhookSecret: (id: string) => Promise<string>;
   deleteWebhookSecret: (id: string) => Promise<void>;
+
+  /** What the operator says about the steps of a flow: time limits, retries, strictness. */
+  getFlowPolicy: (id: string) => Promise<RunPolicy>;
+  setFlowPolicy: (id: string, policy: RunPolicy) => Promise<RunPolicy>;
+
+  getExecution: (id: string) => Promise<ExecutionView>;
+  /** Each step with the reason why it ran, waits, or was passed over. */
+  explainExecution: (id: string) => Promise<StepView[]>;
+  /** Goes on with what a restart had ended. */
+  continueExecution: (id: string) => Promise<ExecutionView>;
+
+  listVariables: () => Promise<VariableView[]>;
+  setVariable: (name: string, change: VariableChange) => Promise<VariableView>;
+  deleteVariable: (name: string) => Promise<void>;
 
   listCallbacks: (query: CallbackQuery) => Promise<CallbackPage>;
   getCallback: (id: string) => Promise<CallbackView>;

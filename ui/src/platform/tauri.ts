@@ -44,6 +44,16 @@ export function tauriPlatform(): Platform {
     deleteWebhookSecret: async (id) => {
       await command("delete_webhook_secret", { id });
     },
+    getFlowPolicy: (id) => command("get_flow_policy", { id }),
+    setFlowPolicy: (id, policy) => command("set_flow_policy", { id, policy }),
+    getExecution: (id) => command("get_execution", { id }),
+    explainExecution: (id) => command("explain_execution", { id }),
+    continueExecution: (id) => command("continue_execution", { id }),
+    listVariables: () => command("list_variables"),
+    setVariable: (name, change) => command("set_variable", { name, change }),
+    deleteVariable: async (name) => {
+      await command("delete_variable", { name });
+    },
     listCallbacks: (query) => command("list_callbacks", { query }),
     getCallback: (id) => command("get_callback", { id }),
     redeliverCallback: (id) => command("redeliver_callback", { id }),

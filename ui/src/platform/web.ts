@@ -1,7 +1,8 @@
 /** A browser: the management API of `countersign serve`, with its bearer token. */
 
-import type { ApprovalView } from "../bindings/ApprovalView";
+import type { ApprovalSummary } from "../bindings/ApprovalSummary";
 import type { EventView } from "../bindings/EventView";
+import type { StepView } from "../bindings/StepView";
 import { copyText } from "./clipboard";
 import { chooseFile, readFlowFile } from "./file";
 import { type FailureCode, type Platform, PlatformError, type PlatformEvent, type Session } from "./platform";
@@ -25,7 +26,7 @@ const CODES: Record<number, FailureCode> = {
   503: "storage-unavailable",
 };
 
-type ErrorBody = { message?: string; code?: FailureCode; approval?: ApprovalView };
+type ErrorBody = { message?: string; code?: FailureCode; approval?: ApprovalSummary };
 
 async function failure(response: Response): Promise<PlatformError> {
   const body = (await response.json().catch(() => ({}))) as ErrorBody;
@@ -150,6 +151,15 @@ export function webPlatform(base = ""): Platform {
     createWebhookSecret: async (id) =>
       (await json<{ webhookSecret: string }>("POST", `${at("/chatflows", id)}/webhook-secret`)).webhookSecret,
     deleteWebhookSecret: (id) => nothing("DELETE", `${at("/chatflows", id)}/webhook-secret`),
+    getFlowPolicy: (id) => json("GET", `${at("/chatflows", id)}/policy`),
+    setFlowPolicy: (id, policy) => json("PUT", `${at("/chatflows", id)}/policy`, policy),
+    getExecution: (id) => json("GET", at("/executions", id)),
+    explainExecution: async (id) =>
+      (await json<{ steps: StepView[] }>("GET", `${at("/executions", id)}?explain=true`)).steps,
+    continueExecution: (id) => json("POST", `${at("/executions", id)}/continue`),
+    listVariables: () => json("GET", "/variables"),
+    setVariable: (name, change) => json("PUT", at("/variables", name), change),
+    deleteVariable: (name) => nothing("DELETE", at("/variables", name)),
     listCallbacks: (query) => json("GET", `/callbacks${search(query)}`),
     getCallback: (id) => json("GET", at("/callbacks", id)),
     redeliverCallback: (id) => json("POST", `${at("/callbacks", id)}/redeliver`),

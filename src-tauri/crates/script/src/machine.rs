@@ -501,10 +501,10 @@ impl Machine {
     }
 }
 
-/// Whether this says that there is no more memory. Without memory for an error there is only `null`.
+/// Whether this says that there is no more memory. Without memory for an error or its words, these are missing.
 fn is_out_of_memory(thrown: &JsValue<'_>) -> bool {
     match thrown.as_exception() {
-        Some(error) => error.message().is_none_or(|message| message == "out of memory"),
+        Some(error) => error.message().is_none_or(|message| message.is_empty() || message == "out of memory"),
         None => !thrown.is_object(),
     }
 }
