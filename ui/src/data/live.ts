@@ -2,6 +2,7 @@
 
 import type { QueryClient } from "@tanstack/react-query";
 
+import type { ApprovalSummary } from "../bindings/ApprovalSummary";
 import type { ApprovalView } from "../bindings/ApprovalView";
 import type { EventView } from "../bindings/EventView";
 import type { Platform } from "../platform/platform";
@@ -13,7 +14,7 @@ const GATHER_MS = 60;
 const MANY = 20;
 
 /** Puts a question into the list by its id, which is ordered by time; newest first. */
-export function withApproval(pages: ApprovalPages, approval: ApprovalView): ApprovalPages {
+export function withApproval(pages: ApprovalPages, approval: ApprovalSummary): ApprovalPages {
   if (pages.pages.some((page) => page.approvals.some(({ id }) => id === approval.id))) {
     return {
       ...pages,
@@ -40,8 +41,11 @@ export function withoutApproval(pages: ApprovalPages, id: string): ApprovalPages
 }
 
 /** Takes an answered question out of the list of those that wait, and keeps what it has become. */
-export function settle(client: QueryClient, approval: ApprovalView): void {
-  client.setQueryData(keys.approval(approval.id), approval);
+export function settle(client: QueryClient, approval: ApprovalSummary | ApprovalView): void {
+  // Whoever was first is told without what was sent: what is known of it stays.
+  client.setQueryData<ApprovalView>(keys.approval(approval.id), (known) =>
+    "payload" in approval ? approval : known === undefined ? undefined : { ...known, ...approval },
+  );
   client.setQueryData<ApprovalPages>(keys.pending, (pages) =>
     pages === undefined ? undefined : withoutApproval(pages, approval.id),
   );
@@ -52,7 +56,7 @@ export function settle(client: QueryClient, approval: ApprovalView): void {
 /** What the page wants to know beyond the data. */
 export type LiveListener = {
   /** Questions that arrived, by one gathering. */
-  arrived: (approvals: ApprovalView[]) => void;
+  arrived: (approvals: ApprovalSummary[]) => void;
 };
 
 /** Follows the events. Returns how to stop. */

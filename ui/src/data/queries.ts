@@ -9,6 +9,8 @@ import {
   useQueryClient,
 } from "@tanstack/react-query";
 
+import { useEffect } from "react";
+
 import type { ApprovalPage } from "../bindings/ApprovalPage";
 import type { CallbackPage } from "../bindings/CallbackPage";
 import type { CallbackState } from "../bindings/CallbackState";
@@ -23,14 +25,17 @@ export const keys = {
   flows: ["flows"] as const,
   allCallbacks: ["callbacks"] as const,
   callbacks: (state: CallbackState | "all") => ["callbacks", "list", state] as const,
-  latestCallbacks: ["callbacks", "latest"] as const,
+  callbacksOf: (executionId: string) => ["callbacks", "of", executionId] as const,
+  execution: (id: string) => ["execution", id] as const,
+  steps: (id: string) => ["execution", id, "steps"] as const,
+  policy: (flowId: string) => ["policy", flowId] as const,
+  variables: ["variables"] as const,
   callback: (id: string) => ["callback", id] as const,
   settings: ["settings"] as const,
   status: ["status"] as const,
 };
 
 export type ApprovalPages = InfiniteData<ApprovalPage, string | null>;
-export type CallbackPages = InfiniteData<CallbackPage, string | null>;
 
 const PAGE = 100;
 
@@ -64,23 +69,24 @@ export function useApprovals(state: "pending" | "decided") {
   });
 }
 
-/** One question. Shown at once from a list that has it. */
+/** One question with everything that was sent. Lists have its beginning only, so it is asked for when it is opened. */
 export function useApproval(id: string | undefined) {
   const platform = usePlatform();
-  const client = useQueryClient();
   return useQuery({
     queryKey: keys.approval(id ?? ""),
     queryFn: () => platform.getApproval(id ?? ""),
     enabled: id !== undefined,
-    placeholderData: () => {
-      for (const key of [keys.pending, keys.decided]) {
-        const pages = client.getQueryData<ApprovalPages>(key)?.pages ?? [];
-        const found = pages.flatMap(({ approvals }) => approvals).find((approval) => approval.id === id);
-        if (found !== undefined) return found;
-      }
-      return undefined;
-    },
   });
+}
+
+/** Asks for a question that will probably be opened next, so that it is there at once. */
+export function useApprovalAhead(id: string | null) {
+  const platform = usePlatform();
+  const client = useQueryClient();
+  useEffect(() => {
+    if (id === null) return;
+    void client.prefetchQuery({ queryKey: keys.approval(id), queryFn: () => platform.getApproval(id) });
+  }, [client, platform, id]);
 }
 
 export function useFlows() {
@@ -104,25 +110,44 @@ export function useCallbacks(state: CallbackState | "all") {
   });
 }
 
-/** The latest callbacks of all flows, to find those of one run. */
-export function useLatestCallbacks() {
+/** The callbacks of one run. */
+export function useCallbacksOf(executionId: string) {
   const platform = usePlatform();
-  return useQuery({ queryKey: keys.latestCallbacks, queryFn: () => platform.listCallbacks({ limit: 200 }) });
+  return useQuery({
+    queryKey: keys.callbacksOf(executionId),
+    queryFn: () => platform.listCallbacks({ execution: executionId, limit: 200 }),
+  });
+}
+
+/** One run, in the shape of its record. */
+export function useExecution(id: string) {
+  const platform = usePlatform();
+  return useQuery({ queryKey: keys.execution(id), queryFn: () => platform.getExecution(id) });
+}
+
+/** What one run did, step by step; asked for when somebody wants to know. */
+export function useSteps(id: string, wanted: boolean) {
+  const platform = usePlatform();
+  return useQuery({ queryKey: keys.steps(id), queryFn: () => platform.explainExecution(id), enabled: wanted });
+}
+
+/** What is said about the steps of a flow. */
+export function usePolicy(flowId: string) {
+  const platform = usePlatform();
+  return useQuery({ queryKey: keys.policy(flowId), queryFn: () => platform.getFlowPolicy(flowId) });
+}
+
+export function useVariables() {
+  const platform = usePlatform();
+  return useQuery({ queryKey: keys.variables, queryFn: () => platform.listVariables() });
 }
 
 export function useCallbackView(id: string | undefined) {
   const platform = usePlatform();
-  const client = useQueryClient();
   return useQuery({
     queryKey: keys.callback(id ?? ""),
     queryFn: () => platform.getCallback(id ?? ""),
     enabled: id !== undefined,
-    placeholderData: () =>
-      client
-        .getQueriesData<CallbackPages>({ queryKey: ["callbacks", "list"] })
-        .flatMap(([, data]) => data?.pages ?? [])
-        .flatMap(({ callbacks }) => callbacks)
-        .find((callback) => callback.id === id),
   });
 }
 

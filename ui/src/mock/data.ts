@@ -4,8 +4,10 @@ import type { ApprovalView } from "../bindings/ApprovalView";
 import type { Attempt } from "../bindings/Attempt";
 import type { CallbackView } from "../bindings/CallbackView";
 import type { FlowView } from "../bindings/FlowView";
+import type { RunPolicy } from "../bindings/RunPolicy";
 import type { SettingsView } from "../bindings/SettingsView";
 import type { StatusView } from "../bindings/StatusView";
+import type { VariableView } from "../bindings/VariableView";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -17,6 +19,10 @@ export type World = {
   approvals: ApprovalView[];
   flows: FlowView[];
   callbacks: CallbackView[];
+  variables: VariableView[];
+  policies: Record<string, RunPolicy>;
+  /** The runs that a restart ended. */
+  interrupted: Set<string>;
   settings: SettingsView;
   status: StatusView;
 };
@@ -96,6 +102,7 @@ export function makeWorld(now: number): World {
         "Direct Reply: Released",
         "Direct Reply: Kept",
       ],
+      problems: [],
       pending: 1,
       createdDate: ago(41 * DAY),
       updatedDate: ago(3 * DAY),
@@ -112,6 +119,7 @@ export function makeWorld(now: number): World {
       hasWebhookSecret: false,
       callbackUrl: null,
       steps: ["Start: webhook", "Condition: Over the limit?", "Human Input: Refund?", "Direct Reply: Paid", "Direct Reply: Refused"],
+      problems: [],
       pending: 1,
       createdDate: ago(20 * DAY),
       updatedDate: ago(20 * DAY),
@@ -128,6 +136,7 @@ export function makeWorld(now: number): World {
       hasWebhookSecret: false,
       callbackUrl: "http://127.0.0.1:9093/hooks/remedy",
       steps: ["Start: webhook", "Human Input: Grow the volume?", "Direct Reply: Growing", "Direct Reply: Left alone"],
+      problems: [],
       pending: 4,
       createdDate: ago(9 * DAY),
       updatedDate: ago(2 * HOUR),
@@ -144,6 +153,8 @@ export function makeWorld(now: number): World {
     nodeId: "humanInputAgentflow_0",
     nodeLabel: "Approve?",
     body: "",
+    bodyTruncated: false,
+    payloadBytes: 40,
     feedbackEnabled: true,
     contentHash: `hash-of-${over.id}`,
     payload: { body: {}, headers: {}, query: {} },
@@ -385,9 +396,16 @@ export function makeWorld(now: number): World {
     approvals,
     flows,
     callbacks,
+    variables: [
+      { name: "GREETING", type: "static", value: "Hello from the desk" },
+      { name: "REGISTRY_TOKEN", type: "secret", value: null },
+    ],
+    policies: {},
+    interrupted: new Set<string>(),
     settings: {
       listen: "127.0.0.1:8420",
       address: "127.0.0.1:8420",
+      listenForced: false,
       callbackUrl: "https://ci.example.org/hooks/countersign",
       hasCallbackSecret: true,
       acceptCallerCallbackUrl: false,
@@ -409,6 +427,7 @@ export function makeWorld(now: number): World {
       notifications,
       storageProblem: null,
       storageRepairs: [],
+      trayHost: true,
       version: "0.1.0",
       hasFlows: true,
     },

@@ -8,6 +8,8 @@ import type { FlowView } from "../bindings/FlowView";
 import type { Surface } from "../bindings/Surface";
 import { makeWorld, manyApprovals, type World } from "../mock/data";
 import { copyText } from "./clipboard";
+import type { VariableView } from "../bindings/VariableView";
+import { executionOf, stepsOf } from "../mock/runs";
 import { chooseFile, readFlowFile } from "./file";
 import { type Platform, PlatformError, type PlatformEvent, type Session } from "./platform";
 
@@ -269,9 +271,43 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
         changed({ kind: "flows" });
       }),
 
+    getFlowPolicy: (id) => call("getFlowPolicy", [id], () => world.policies[id] ?? { strict: false, steps: {} }),
+    setFlowPolicy: (id, policy) =>
+      call("setFlowPolicy", [id, policy], () => {
+        world.policies[id] = policy;
+        return policy;
+      }),
+
+    getExecution: (id) => call("getExecution", [id], () => executionOf(world, id)),
+    explainExecution: (id) => call("explainExecution", [id], () => stepsOf(world, id)),
+    continueExecution: (id) =>
+      call("continueExecution", [id], () => {
+        world.interrupted.delete(id);
+        return executionOf(world, id);
+      }),
+
+    listVariables: () => call("listVariables", [], () => world.variables),
+    setVariable: (name, change) =>
+      call("setVariable", [name, change], (): VariableView => {
+        if (!/^[\w-]+$/.test(name)) {
+          throw new PlatformError("invalid", "The name of a variable is 1 to 100 letters, digits, _ or -.");
+        }
+        const variable = { name, type: change.type, value: change.type === "static" ? (change.value ?? "") : null };
+        world.variables = [...world.variables.filter((one) => one.name !== name), variable];
+        return variable;
+      }),
+    deleteVariable: (name) =>
+      call("deleteVariable", [name], () => {
+        world.variables = world.variables.filter((one) => one.name !== name);
+      }),
+
     listCallbacks: (query) =>
       call("listCallbacks", [query], () => {
-        const list = world.callbacks.filter(({ state }) => query.state === undefined || state === query.state);
+        const list = world.callbacks.filter(
+          ({ state, executionId }) =>
+            (query.state === undefined || state === query.state) &&
+            (query.execution === undefined || executionId === query.execution),
+        );
         const { items, next } = page(list, query.limit, query.cursor);
         const waiting = world.callbacks.filter(({ state }) => state === "waiting");
         return { callbacks: items, next, waiting: waiting.length, failing: world.status.failingCallbacks };

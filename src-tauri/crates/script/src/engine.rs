@@ -141,7 +141,10 @@ async fn watch(
                 Ok(outcome)
             }
             Err(_) => {
-                tracing::error!(idempotency_key, "a script is stuck in an operation that cannot be interrupted");
+                tracing::error!(
+                    idempotency_key,
+                    "a script is stuck in an operation that cannot be interrupted"
+                );
                 Ok(Err(ScriptError::TimeLimit(limit)))
             }
         }

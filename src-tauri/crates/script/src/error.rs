@@ -29,7 +29,9 @@ pub enum ScriptError {
     #[error("the script was cancelled")]
     Cancelled,
     /// Too many scripts are stuck where they cannot be ended.
-    #[error("{0} scripts are stuck in operations that cannot be interrupted; no more are run until a restart")]
+    #[error(
+        "{0} scripts are stuck in operations that cannot be interrupted; no more are run until a restart"
+    )]
     Exhausted(usize),
     /// The engine itself failed.
     #[error("the script engine failed: {0}")]

@@ -53,6 +53,8 @@ pub struct NoFetch;
 
 impl Fetch for NoFetch {
     fn fetch(&self, _request: FetchRequest) -> FetchFuture<'_> {
-        Box::pin(std::future::ready(Err("requests are not available here".to_owned())))
+        Box::pin(std::future::ready(Err(
+            "requests are not available here".to_owned()
+        )))
     }
 }

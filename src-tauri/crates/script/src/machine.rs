@@ -24,6 +24,7 @@ use crate::fetch::{Fetch, FetchRequest, FetchResponse};
 use crate::limits::Limits;
 
 const CORE: &str = include_str!("js/core.js");
+const OUTSIDE: &str = include_str!("js/outside.js");
 const WEB: &str = include_str!("js/web.js");
 const BYTES: &str = include_str!("js/bytes.js");
 
@@ -168,7 +169,10 @@ impl Outside {
             serde_json::from_str(wanted).map_err(|error| format!("this request cannot be made: {error}"))?;
         let made = self.made.get();
         if made >= self.limits.requests {
-            return Err(format!("a script may make {} requests and no more", self.limits.requests));
+            return Err(format!(
+                "a script may make {} requests and no more",
+                self.limits.requests
+            ));
         }
         self.made.set(made + 1);
         let timeout = self.deadline.saturating_duration_since(Instant::now());
@@ -187,7 +191,9 @@ impl Outside {
             let answer = answer
                 .unwrap_or_else(|_| Err("the time of the script was over before an answer came".to_owned()))
                 .and_then(|answer| match answer.body.len() {
-                    length if length > limit => Err(format!("the answer has {length} bytes, more than {limit}")),
+                    length if length > limit => {
+                        Err(format!("the answer has {length} bytes, more than {limit}"))
+                    }
                     _ => Ok(answer),
                 });
             // Nobody listens to what a script did not wait for.
@@ -284,8 +290,11 @@ impl Machine {
     /// Prepares the globals and calls the script.
     fn begin(&self, ctx: &Ctx<'_>, code: &str, globals: &Map<String, Value>) -> Result<Hooks, ScriptError> {
         let native = self.native(ctx).map_err(|error| self.broken(ctx, &error))?;
-        let prepare: Function<'_> = eval(ctx, CORE, "core", true).map_err(|error| self.broken(ctx, &error))?;
-        let hooks: Object<'_> = prepare.call((native,)).map_err(|error| self.broken(ctx, &error))?;
+        let prepare: Function<'_> =
+            eval(ctx, CORE, "core", true).map_err(|error| self.broken(ctx, &error))?;
+        let hooks: Object<'_> = prepare
+            .call((native,))
+            .map_err(|error| self.broken(ctx, &error))?;
         let failed = |error: rquickjs::Error| self.failed(ctx, &hooks, &error);
         let text = serde_json::to_string(globals).map_err(|error| ScriptError::Engine(error.to_string()))?;
         let values = ctx.json_parse(text).map_err(failed)?;
@@ -368,13 +377,21 @@ impl Machine {
     /// Waits for a timer or an answer and lets the script know.
     fn wait(&self, begun: &Hooks) -> Result<(), ScriptError> {
         if let Some(timer) = self.outside.take_due() {
-            return self.call(begun, |hooks| hooks.get::<_, Function<'_>>("fire")?.call((timer,)));
+            return self.call(begun, |hooks| {
+                hooks.get::<_, Function<'_>>("fire")?.call((timer,))
+            });
         }
         if self.outside.is_idle() {
             return Err(ScriptError::NeverSettles);
         }
-        let until = self.stopper.deadline.min(self.outside.next_due().unwrap_or(self.stopper.deadline));
-        let happened = match self.happens.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        let until = self
+            .stopper
+            .deadline
+            .min(self.outside.next_due().unwrap_or(self.stopper.deadline));
+        let happened = match self
+            .happens
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
             Ok(happened) => happened,
             // The time of a timer or of the run has come. The other end cannot be gone: this machine has one.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
@@ -465,7 +482,11 @@ impl Machine {
         native.set(
             "load",
             Function::new(ctx.clone(), |ctx: Ctx<'js>, name: String| {
-                let source = if name == "web" { WEB } else { BYTES };
+                let source = match name.as_str() {
+                    "outside" => OUTSIDE,
+                    "web" => WEB,
+                    _ => BYTES,
+                };
                 eval::<Function<'js>>(&ctx, source, &name, true)
             })?,
         )?;
@@ -479,14 +500,22 @@ impl Machine {
             })?,
         )?;
         let outside = self.outside.clone();
-        native.set("abort", Function::new(ctx.clone(), move |id: u32| outside.abort(id))?)?;
+        native.set(
+            "abort",
+            Function::new(ctx.clone(), move |id: u32| outside.abort(id))?,
+        )?;
         let outside = self.outside.clone();
         native.set(
             "timer",
-            Function::new(ctx.clone(), move |id: u32, after: f64| outside.set_timer(id, after))?,
+            Function::new(ctx.clone(), move |id: u32, after: f64| {
+                outside.set_timer(id, after)
+            })?,
         )?;
         let outside = self.outside.clone();
-        native.set("forget", Function::new(ctx.clone(), move |id: u32| outside.forget_timer(id))?)?;
+        native.set(
+            "forget",
+            Function::new(ctx.clone(), move |id: u32| outside.forget_timer(id))?,
+        )?;
         native.set(
             "url",
             Function::new(
@@ -504,7 +533,9 @@ impl Machine {
 /// Whether this says that there is no more memory. Without memory for an error or its words, these are missing.
 fn is_out_of_memory(thrown: &JsValue<'_>) -> bool {
     match thrown.as_exception() {
-        Some(error) => error.message().is_none_or(|message| message.is_empty() || message == "out of memory"),
+        Some(error) => error
+            .message()
+            .is_none_or(|message| message.is_empty() || message == "out of memory"),
         None => !thrown.is_object(),
     }
 }

@@ -1,11 +1,11 @@
-import type { ApprovalView } from "../../bindings/ApprovalView";
+import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import { Icon } from "../../components/Icon";
 import { Time } from "../../components/Time";
 import styles from "./Receipt.module.css";
 import { stateWords, surfaceWords } from "./words";
 
 /** Who answered, how, when and from where. */
-export function Receipt({ approval }: { approval: ApprovalView }) {
+export function Receipt({ approval }: { approval: ApprovalSummary }) {
   const { decision, state } = approval;
   const tone = state === "approved" ? "yes" : state === "rejected" ? "no" : "plain";
   return (

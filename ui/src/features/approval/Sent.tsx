@@ -1,37 +1,46 @@
+import { useState } from "react";
+
+import { Button } from "../../components/Button";
 import { Card } from "../../components/Card";
-import { Code } from "../../components/Code";
+import { bytes } from "../../components/size";
 import styles from "./Sent.module.css";
 import { isBlank, isRecord, sentOf } from "./words";
 
 /** Texts above this length get a frame that scrolls. */
 const LONG = 600;
+/** Of texts above this length the beginning is drawn first: a page of ten million letters stands still. */
+const HUGE = 20_000;
 /** Nested data up to this length stays in one line. */
 const SHORT = 64;
 
+/** A text that can be very long: its beginning, and the rest when it is wanted. */
+function LongText({ name, text }: { name: string; text: string }) {
+  const [whole, setWhole] = useState(false);
+  const cut = !whole && text.length > HUGE;
+  return (
+    <dd>
+      <div className={styles.long} tabIndex={0} role="group" aria-label={name}>
+        {cut ? text.slice(0, HUGE) : text}
+      </div>
+      {cut && (
+        <p className={styles.rest}>
+          <span>
+            The first {bytes(HUGE)} of {bytes(text.length)}.
+          </span>
+          <Button size="small" onPress={() => setWhole(true)}>
+            Show all
+          </Button>
+        </p>
+      )}
+    </dd>
+  );
+}
+
 function Value({ name, value }: { name: string; value: unknown }) {
-  if (typeof value === "string") {
-    if (value === "") return <dd data-empty="">empty</dd>;
-    return value.length > LONG ? (
-      <dd className={styles.long} tabIndex={0} role="group" aria-label={name}>
-        {value}
-      </dd>
-    ) : (
-      <dd>{value}</dd>
-    );
-  }
+  if (value === "") return <dd data-empty="">empty</dd>;
   if (value === null || value === undefined) return <dd data-empty="">nothing</dd>;
-  if (typeof value === "object") {
-    const pretty = prettyValue(value);
-    if (pretty.length > LONG) {
-      return (
-        <dd className={styles.long} tabIndex={0} role="group" aria-label={name}>
-          {pretty}
-        </dd>
-      );
-    }
-    return <dd>{pretty}</dd>;
-  }
-  return <dd>{JSON.stringify(value)}</dd>;
+  const text = typeof value === "string" ? value : typeof value === "object" ? prettyValue(value) : JSON.stringify(value);
+  return text.length > LONG ? <LongText name={name} text={text} /> : <dd>{text}</dd>;
 }
 
 /** JSON with its lines, or in one line if that is short. */
@@ -64,7 +73,7 @@ export function SentCard({ payload }: { payload: unknown }) {
         (isRecord(body) ? (
           <Table entries={Object.entries(body)} />
         ) : (
-          <Code plain label="Content" text={typeof body === "string" ? body : JSON.stringify(body, null, 2)} />
+          <Table entries={[["content", body]]} />
         ))}
       {query.length > 0 && (
         <>

@@ -1,7 +1,7 @@
 /** The words for states, surfaces and answers. */
 
 import type { ApprovalState } from "../../bindings/ApprovalState";
-import type { ApprovalView } from "../../bindings/ApprovalView";
+import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import type { Surface } from "../../bindings/Surface";
 import { ago } from "../../components/time";
 
@@ -23,7 +23,7 @@ export const surfaceWords: Record<Surface, string> = {
 };
 
 /** `Approved by mika, 3 min ago, from the notification`. */
-export function decidedWords(approval: ApprovalView, now: number): string {
+export function decidedWords(approval: ApprovalSummary, now: number): string {
   const { decision } = approval;
   if (decision === null) return stateWords[approval.state];
   const who = decision.person === null ? "" : ` by ${decision.person}`;

@@ -2,7 +2,7 @@
 
 import type { Attempt } from "../../bindings/Attempt";
 import type { CallbackKind } from "../../bindings/CallbackKind";
-import type { CallbackView } from "../../bindings/CallbackView";
+import type { CallbackSummary } from "../../bindings/CallbackSummary";
 import { Chip } from "../../components/Chip";
 import { ordinal, took } from "../../components/time";
 
@@ -29,7 +29,7 @@ export function delivered(attempt: Attempt): boolean {
 }
 
 /** Whether it has failed at least once and is not delivered. */
-export function failing(callback: CallbackView): boolean {
+export function failing(callback: CallbackSummary): boolean {
   return callback.state !== "delivered" && callback.attempts.some((attempt) => ended(attempt) && !delivered(attempt));
 }
 
@@ -38,7 +38,7 @@ export function ended(attempt: Attempt): boolean {
 }
 
 /** `Delivered on the 2nd try, 3.1 s after it was written`. */
-export function outcomeWords(callback: CallbackView): string {
+export function outcomeWords(callback: CallbackSummary): string {
   const { state, attempts, createdAt } = callback;
   const tries = attempts.length === 1 ? "1 try" : `${attempts.length} tries`;
   if (state === "delivered") {
@@ -54,7 +54,7 @@ export function outcomeWords(callback: CallbackView): string {
 }
 
 /** Its state as a sign with a word. */
-export function CallbackChip({ callback }: { callback: CallbackView }) {
+export function CallbackChip({ callback }: { callback: CallbackSummary }) {
   if (callback.state === "delivered") {
     return (
       <Chip tone="yes" icon="check">

@@ -179,6 +179,15 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
           {wordsOf(failed)}
         </Banner>
       )}
+      {flow.problems.length > 0 && (
+        <Banner tone="warn" title={flow.problems.length === 1 ? "One thing will not work" : "Some things will not work"} live={false}>
+          <ul className={styles.problems}>
+            {flow.problems.map((problem) => (
+              <li key={problem}>{problem}</li>
+            ))}
+          </ul>
+        </Banner>
+      )}
       <Card title="How to call it" aside={flow.method ?? "any method"}>
         <div className={styles.stack}>
           <div>

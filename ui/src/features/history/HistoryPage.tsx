@@ -1,13 +1,13 @@
 import { useMemo, useRef } from "react";
 
-import type { ApprovalView } from "../../bindings/ApprovalView";
+import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import { Button } from "../../components/Button";
 import { Card } from "../../components/Card";
 import { type Row, Rows } from "../../components/Rows";
 import { ListBar, ListGroup, Split } from "../../components/Split";
 import { DetailSkeleton, Empty, Failure, RowsSkeleton } from "../../components/States";
 import { Time } from "../../components/Time";
-import { useApproval, useApprovals, useFlows, useLatestCallbacks } from "../../data/queries";
+import { useApproval, useApprovals, useCallbacksOf, useFlows } from "../../data/queries";
 import { useKeys } from "../../keys/keys";
 import { useSideBySide } from "../../shell/media";
 import { go, href, useRoute } from "../../shell/router";
@@ -15,14 +15,15 @@ import { ApprovalSheet } from "../approval/ApprovalSheet";
 import { Receipt } from "../approval/Receipt";
 import { stateWords } from "../approval/words";
 import { CallbackChip, kindWords, outcomeWords } from "../callbacks/words";
+import { Run } from "../run/Run";
 import styles from "./History.module.css";
 
 /** What came of the answer: the callbacks of the same run. */
-function WhatCameOfIt({ approval }: { approval: ApprovalView }) {
-  const callbacks = useLatestCallbacks();
+function WhatCameOfIt({ approval }: { approval: ApprovalSummary }) {
+  const callbacks = useCallbacksOf(approval.executionId);
   const flows = useFlows();
   const flow = flows.data?.find(({ id }) => id === approval.flowId);
-  const found = callbacks.data?.callbacks.filter(({ executionId }) => executionId === approval.executionId);
+  const found = callbacks.data?.callbacks;
 
   return (
     <Card title="What came of it" flush>
@@ -43,7 +44,7 @@ function WhatCameOfIt({ approval }: { approval: ApprovalView }) {
             ? "No callback: the caller got the result in the answer to its own call."
             : flow?.callbackUrl === null
               ? "No callback: neither the flow nor the settings name an address for it."
-              : "No callback of this run is among the latest 200."}
+              : "No callback was written for this run."}
         </p>
       ) : (
         <ul className={styles.callbacks}>
@@ -84,7 +85,12 @@ function HistoryDetail({ id }: { id: string }) {
           <Receipt approval={approval} />
         )
       }
-      after={<WhatCameOfIt approval={approval} />}
+      after={
+        <>
+          <WhatCameOfIt approval={approval} />
+          <Run executionId={approval.executionId} />
+        </>
+      }
     />
   );
 }

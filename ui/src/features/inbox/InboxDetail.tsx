@@ -7,7 +7,7 @@ import { notify } from "../../components/Announcer";
 import { Banner } from "../../components/Banner";
 import { Button } from "../../components/Button";
 import { DetailSkeleton, Failure, wordsOf } from "../../components/States";
-import { keys, useApproval } from "../../data/queries";
+import { keys, useApproval, useApprovalAhead } from "../../data/queries";
 import { settle } from "../../data/live";
 import { useKeys } from "../../keys/keys";
 import { usePlatform } from "../../platform/context";
@@ -55,6 +55,7 @@ export function InboxDetail({
   const platform = usePlatform();
   const client = useQueryClient();
   const query = useApproval(id);
+  useApprovalAhead(next);
   const connected = useConnection();
   const [note, setNote] = useState(() => drafts.get(id) ?? "");
   const [busy, setBusy] = useState(false);

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 
-import type { ApprovalView } from "../../bindings/ApprovalView";
+import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import { Kbd } from "../../components/Button";
 import { type Row, Rows, type RowsHandle } from "../../components/Rows";
 import { ListBar, ListGroup, Split } from "../../components/Split";
@@ -17,15 +17,15 @@ import { useGuard } from "./guard";
 import { useAutoChoice, useWholeList } from "./hooks";
 import { useSteadyList } from "./steady";
 
-function matches(approval: ApprovalView, words: string[]): boolean {
+function matches(approval: ApprovalSummary, words: string[]): boolean {
   const text = `${approval.title} ${approval.flowName} ${approval.nodeLabel} ${approval.body}`.toLowerCase();
   return words.every((word) => text.includes(word));
 }
 
 /** Rows by their question: the list draws a row again only if it is another one. */
-const usualRows = new WeakMap<ApprovalView, Row>();
+const usualRows = new WeakMap<ApprovalSummary, Row>();
 
-function rowOf(item: ApprovalView, gone: boolean, leaving: boolean): Row {
+function rowOf(item: ApprovalSummary, gone: boolean, leaving: boolean): Row {
   const known = gone || leaving ? undefined : usualRows.get(item);
   if (known !== undefined) return known;
   const row: Row = {

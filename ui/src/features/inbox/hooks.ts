@@ -1,7 +1,7 @@
 import type { UseInfiniteQueryResult } from "@tanstack/react-query";
 import { useEffect } from "react";
 
-import type { ApprovalView } from "../../bindings/ApprovalView";
+import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import { go } from "../../shell/router";
 import type { Guard } from "./guard";
 import type { Steady } from "./steady";
@@ -21,7 +21,7 @@ export function useAutoChoice({
   enabled,
   guard,
 }: {
-  rows: Steady<ApprovalView>[];
+  rows: Steady<ApprovalSummary>[];
   id: string | undefined;
   enabled: boolean;
   guard: Guard;

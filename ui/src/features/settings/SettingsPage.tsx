@@ -10,19 +10,20 @@ import { Choice, Switch } from "../../components/Field";
 import { Icon } from "../../components/Icon";
 import { ListBar } from "../../components/Split";
 import { DetailSkeleton, Failure, wordsOf } from "../../components/States";
-import { span } from "../../components/time";
-import { useSettings } from "../../data/queries";
+import { useSettings, useStatus } from "../../data/queries";
 import { keyHelp } from "../../keys/keys";
 import { usePlatform } from "../../platform/context";
 import { changePreferences, type Theme, usePreferences } from "../../shell/preferences";
 import { useChange } from "./change";
 import { KeyTable } from "./KeyTable";
+import { PlanSetting } from "./PlanSetting";
 import { SecretSetting } from "./SecretSetting";
 import styles from "./Settings.module.css";
 import { TestCallback } from "./TestCallback";
 import { TextSetting } from "./TextSetting";
+import { Variables } from "./Variables";
 
-const sections = ["Server", "Callbacks", "Notifications", "Security", "Appearance", "Keys", "About"] as const;
+const sections = ["Server", "Callbacks", "Variables", "Notifications", "Security", "Appearance", "Keys", "About"] as const;
 type Section = (typeof sections)[number];
 const anchorOf = (section: Section) => `settings-${section.toLowerCase()}`;
 
@@ -86,6 +87,11 @@ function Server({ settings }: { settings: SettingsView }) {
         <Banner tone="warn" title="Not listening now" live={false}>
           No webhook can arrive. Choose another port, then start Countersign again.
         </Banner>
+      ) : settings.listenForced ? (
+        <Banner live={false}>
+          A flag or the environment set the address of this start, {settings.address}. The one above counts at a start without
+          it.
+        </Banner>
       ) : (
         differs && (
           <Banner live={false}>
@@ -95,11 +101,6 @@ function Server({ settings }: { settings: SettingsView }) {
       )}
     </Part>
   );
-}
-
-/** The pauses of the plan as people say them. */
-function planWords(seconds: number[]): string[] {
-  return seconds.map((pause, index) => (pause === 0 && index === 0 ? "at once" : `${index === 0 ? "" : "then "}${span(pause * 1000)}`));
 }
 
 function Callbacks({ settings }: { settings: SettingsView }) {
@@ -131,19 +132,7 @@ function Callbacks({ settings }: { settings: SettingsView }) {
         />
       )}
       <hr className={styles.rule} />
-      <div className={styles.group}>
-        <div>
-          <div className={styles.label}>When a receiver does not take it</div>
-          <div className={styles.hint}>
-            It is tried {settings.retryPlanSeconds.length} times with these pauses, then kept to be sent again by hand.
-          </div>
-        </div>
-        <ol className={styles.plan}>
-          {planWords(settings.retryPlanSeconds).map((words, index) => (
-            <li key={index}>{words}</li>
-          ))}
-        </ol>
-      </div>
+      <PlanSetting seconds={settings.retryPlanSeconds} />
     </Part>
   );
 }
@@ -237,6 +226,7 @@ function Found({ notifications }: { notifications: NotificationView }) {
 }
 
 function Notifications({ settings }: { settings: SettingsView }) {
+  const status = useStatus();
   return (
     <Part name="Notifications">
       <Found notifications={settings.notifications} />
@@ -252,6 +242,12 @@ function Notifications({ settings }: { settings: SettingsView }) {
         value={settings.notificationDetailsHidden}
         onChange={(notificationDetailsHidden) => ({ notificationDetailsHidden })}
       />
+      {status.data?.trayHost === false && (
+        <Banner live={false}>
+          This desktop shows no tray icons. Start Countersign again, or press a notification, whenever you want to see this
+          window.
+        </Banner>
+      )}
       <TestNotification available={settings.notifications.available && settings.notificationsEnabled} />
     </Part>
   );
@@ -355,6 +351,9 @@ export function SettingsPage() {
             <h1>Settings</h1>
             <Server settings={data} />
             <Callbacks settings={data} />
+            <Part name="Variables">
+              <Variables />
+            </Part>
             <Notifications settings={data} />
             <Security settings={data} />
             <Local />

@@ -1,7 +1,6 @@
 // Texts and bytes.
-(function (_native, iterator) {
-  'use strict';
-  const { TypeError, RangeError, DOMException } = globalThis;
+(function (_native, { TypeError, String }) {
+  const { RangeError, DOMException } = globalThis;
   const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
   const toUtf8 = (text) => {

@@ -1,8 +1,6 @@
 // URLs, headers and signals, as far as scripts that make requests need them.
-(function (native, iterator) {
-  'use strict';
-  const { parse } = JSON;
-  const { TypeError, DOMException } = globalThis;
+(function (native, { parse, iterator, TypeError, String }) {
+  const { DOMException } = globalThis;
 
   const encode = (text) =>
     encodeURIComponent(text.toWellFormed()).replace(/%20/g, '+')

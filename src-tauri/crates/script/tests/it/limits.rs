@@ -43,7 +43,11 @@ async fn what_never_ends_is_ended() {
         let began = Instant::now();
         let ended = run(&engine, code).await;
         assert_eq!(ended, Err(ScriptError::TimeLimit(small().time)), "{code}");
-        assert!(began.elapsed() < Duration::from_secs(2), "{code} took {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "{code} took {:?}",
+            began.elapsed()
+        );
     }
     assert_eq!(run(&engine, "return 'fine'").await, Ok(Some(json!("fine"))));
 }
@@ -85,11 +89,20 @@ async fn what_takes_all_memory_is_ended() {
         assert!(began.elapsed() < limits.time, "{code} took {:?}", began.elapsed());
     }
     let caught = "try { 'x'.repeat(2 ** 29) } catch (e) { return e.name + ': ' + e.message }";
-    assert!(run(&engine, caught).await.is_ok(), "there is memory again after it was missing");
+    assert!(
+        run(&engine, caught).await.is_ok(),
+        "there is memory again after it was missing"
+    );
     let stubborn = "const a = []; for (;;) { try { a.push(new Array(1000).fill(1)) } catch {} }";
     let engine = limited(small());
-    assert_eq!(run(&engine, stubborn).await, Err(ScriptError::TimeLimit(small().time)));
-    assert_eq!(ScriptError::MemoryLimit(64 << 20).to_string(), "the script needs more memory than its limit of 64 MiB");
+    assert_eq!(
+        run(&engine, stubborn).await,
+        Err(ScriptError::TimeLimit(small().time))
+    );
+    assert_eq!(
+        ScriptError::MemoryLimit(64 << 20).to_string(),
+        "the script needs more memory than its limit of 64 MiB"
+    );
 }
 
 #[tokio::test]
@@ -99,7 +112,10 @@ async fn what_it_is_given_counts_too() {
     let ended = engine.run("return 1", globals, "key").await;
     assert_eq!(ended, Err(ScriptError::MemoryLimit(small().memory)));
     let code = format!("return '{}'", "x".repeat(9 << 20));
-    assert_eq!(run(&engine, &code).await, Err(ScriptError::MemoryLimit(small().memory)));
+    assert_eq!(
+        run(&engine, &code).await,
+        Err(ScriptError::MemoryLimit(small().memory))
+    );
 }
 
 #[tokio::test]
@@ -107,9 +123,20 @@ async fn a_huge_result_is_refused() {
     let engine = limited(small());
     let limit = small().output;
     let just = format!("return 'x'.repeat({})", limit - 2);
-    assert_eq!(run(&engine, &just).await.map(|value| value.is_some()), Ok(true), "with its quotes it fits");
-    for code in [format!("return 'x'.repeat({})", limit - 1), "return new Array(30000).fill({a: 1})".to_owned()] {
-        assert_eq!(run(&engine, &code).await, Err(ScriptError::OutputLimit(limit)), "{code}");
+    assert_eq!(
+        run(&engine, &just).await.map(|value| value.is_some()),
+        Ok(true),
+        "with its quotes it fits"
+    );
+    for code in [
+        format!("return 'x'.repeat({})", limit - 1),
+        "return new Array(30000).fill({a: 1})".to_owned(),
+    ] {
+        assert_eq!(
+            run(&engine, &code).await,
+            Err(ScriptError::OutputLimit(limit)),
+            "{code}"
+        );
     }
 }
 
@@ -130,9 +157,16 @@ async fn deep_recursion_is_an_error_of_the_script() {
         assert!(matches!(ended, ScriptError::Thrown(_)), "{code}: {ended:?}");
     }
     let nested = format!("return {}1{}", "(".repeat(100_000), ")".repeat(100_000));
-    assert!(matches!(run(&engine, &nested).await, Err(ScriptError::Thrown(_))), "deeply nested code");
+    assert!(
+        matches!(run(&engine, &nested).await, Err(ScriptError::Thrown(_))),
+        "deeply nested code"
+    );
     let caught = "const f = () => f() + 1; try { f() } catch (e) { return e.name }";
-    assert_eq!(run(&engine, caught).await, Ok(Some(json!("RangeError"))), "and can be caught");
+    assert_eq!(
+        run(&engine, caught).await,
+        Ok(Some(json!("RangeError"))),
+        "and can be caught"
+    );
 }
 
 /// The engine cannot be interrupted inside these, so they are refused.
@@ -159,14 +193,28 @@ async fn what_could_not_be_interrupted_is_refused() {
         "return 'a'.repeat(2 ** 24).replaceAll('a'.repeat(2 ** 20) + 'b', '')".to_owned(),
     ] {
         let ended = run(&engine, &code).await.unwrap_err().to_string();
-        assert!(ended.starts_with("RangeError: ") && ended.contains("too long for"), "{code}: {ended}");
+        assert!(
+            ended.starts_with("RangeError: ") && ended.contains("too long for"),
+            "{code}: {ended}"
+        );
     }
     let right = "const a = new Array(1e5).fill('x'); const s = 'ab'.repeat(1e5);
                  return [a.concat(a).slice(1).length, a.join('').length, s.split('b').length, s.indexOf('ba'), [3, 1, 2].sort(), 'a-b'.replace('-', '+'),
                  [1, [2]].flat(), [1, 2].reverse(), 'a1b'.split(/\\d/), [].concat.length === undefined]";
     assert_eq!(
         run(&engine, right).await,
-        Ok(Some(json!([199_999, 100_000, 100_001, 1, [1, 2, 3], "a+b", [1, 2], [2, 1], ["a", "b"], false])))
+        Ok(Some(json!([
+            199_999,
+            100_000,
+            100_001,
+            1,
+            [1, 2, 3],
+            "a+b",
+            [1, 2],
+            [2, 1],
+            ["a", "b"],
+            false
+        ])))
     );
 }
 
@@ -175,13 +223,16 @@ async fn what_could_not_be_interrupted_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_interrupted_is_given_up() {
     let search = |length: f64| {
-        format!("return 'a'.repeat(2 ** 22).indexOf({{ toString: () => 'a'.repeat({}) + 'b' }})", length.round())
+        format!(
+            "return 'a'.repeat(2 ** 20).indexOf({{ toString: () => 'a'.repeat({}) + 'b' }})",
+            length.round()
+        )
     };
     // How long it takes depends on the machine and on how the engine was built.
     let began = Instant::now();
-    let found = run(&limited(Limits::default()), &search(500.0)).await;
+    let found = run(&limited(Limits::default()), &search(100.0)).await;
     assert_eq!(found, Ok(Some(json!(-1))));
-    let long = search(500.0 * 4.0 / began.elapsed().as_secs_f64());
+    let long = search(100.0 * 2.6 / began.elapsed().as_secs_f64());
     let limits = Limits {
         time: Duration::from_millis(100),
         ..Limits::default()
@@ -202,7 +253,10 @@ async fn what_cannot_be_interrupted_is_given_up() {
     assert_eq!(refused, Err(ScriptError::Exhausted(4)));
     let deadline = Instant::now() + Duration::from_secs(60);
     while run(&engine, "return 1").await != Ok(Some(json!(1))) {
-        assert!(Instant::now() < deadline, "scripts run again when the stuck ones have ended");
+        assert!(
+            Instant::now() < deadline,
+            "scripts run again when the stuck ones have ended"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -229,7 +283,11 @@ async fn runs_do_not_harm_one_another() {
         }));
     }
     for (number, run) in good.into_iter().enumerate() {
-        assert_eq!(run.await.unwrap(), Ok(Some(json!(number * 2))), "run {number} beside the bad ones");
+        assert_eq!(
+            run.await.unwrap(),
+            Ok(Some(json!(number * 2))),
+            "run {number} beside the bad ones"
+        );
     }
     for run in bad {
         assert!(run.await.unwrap().is_err());
@@ -253,7 +311,11 @@ async fn no_more_run_side_by_side_than_may() {
     for run in runs {
         assert_eq!(run.await.unwrap(), Ok(Some(json!(1))));
     }
-    assert!(began.elapsed() >= Duration::from_millis(290), "three turns of two: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(290),
+        "three turns of two: {:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -262,11 +324,18 @@ async fn a_run_that_nobody_waits_for_any_more_ends() {
         side_by_side: 1,
         ..Limits::default()
     });
-    for code in ["for (;;) {}", "await new Promise((done) => setTimeout(done, 1e6))"] {
+    for code in [
+        "for (;;) {}",
+        "await new Promise((done) => setTimeout(done, 1e6))",
+    ] {
         let given_up = tokio::time::timeout(Duration::from_millis(50), run(&engine, code)).await;
         assert!(given_up.is_err(), "{code} does not end by itself");
         let next = tokio::time::timeout(Duration::from_secs(5), run(&engine, "return 'next'")).await;
-        assert_eq!(next, Ok(Ok(Some(json!("next")))), "the turn of {code} was given on");
+        assert_eq!(
+            next,
+            Ok(Ok(Some(json!("next")))),
+            "the turn of {code} was given on"
+        );
     }
 }
 

@@ -10,7 +10,10 @@ use crate::support::{Answers, run, small, thrown};
 
 #[tokio::test]
 async fn a_request_reaches_the_host_and_its_answer_the_script() {
-    let answers = Answers::new([("http://h/a", r#"{"ok": true, "list": [1, 2]}"#), ("http://h/none", "missing")]);
+    let answers = Answers::new([
+        ("http://h/a", r#"{"ok": true, "list": [1, 2]}"#),
+        ("http://h/none", "missing"),
+    ]);
     let engine = Engine::new(Limits::default(), answers.clone());
     let code = r"
         const one = await fetch('http://h/a', {
@@ -40,30 +43,52 @@ async fn a_request_reaches_the_host_and_its_answer_the_script() {
             pair("x-one", "1"),
         ]
     );
-    assert_eq!((seen[1].method.as_str(), &seen[1].body, seen[1].headers.len()), ("GET", &None, 0));
+    assert_eq!(
+        (seen[1].method.as_str(), &seen[1].body, seen[1].headers.len()),
+        ("GET", &None, 0)
+    );
     assert_eq!(seen[2].body.as_deref(), Some("a=b+c"));
     assert_eq!(
         seen[2].headers,
-        [pair("content-type", "application/x-www-form-urlencoded;charset=UTF-8")]
+        [pair(
+            "content-type",
+            "application/x-www-form-urlencoded;charset=UTF-8"
+        )]
     );
-    let keys: Vec<_> = seen.iter().map(|request| request.idempotency_key.as_str()).collect();
-    assert_eq!(keys, ["run:node:0:0", "run:node:0:1", "run:node:0:2"], "each request has its own key, equal when repeated");
-    assert!(seen.iter().all(|request| request.timeout <= Limits::default().time));
+    let keys: Vec<_> = seen
+        .iter()
+        .map(|request| request.idempotency_key.as_str())
+        .collect();
+    assert_eq!(
+        keys,
+        ["run:node:0:0", "run:node:0:1", "run:node:0:2"],
+        "each request has its own key, equal when repeated"
+    );
+    assert!(
+        seen.iter()
+            .all(|request| request.timeout <= Limits::default().time)
+    );
 }
 
 #[tokio::test]
 async fn a_request_that_fails_rejects_its_promise() {
     let answers = Answers::new([]);
     let engine = Engine::new(Limits::default(), answers.clone());
-    let failed = engine.run("await fetch('http://closed/')", Map::new(), "key").await;
+    let failed = engine
+        .run("await fetch('http://closed/')", Map::new(), "key")
+        .await;
     let words = "TypeError: connect ECONNREFUSED http://closed/".to_owned();
     assert_eq!(failed, Err(ScriptError::Thrown(words)));
-    let caught = "try { await fetch('http://closed/') } catch (e) { return e instanceof TypeError && e.message }";
+    let caught =
+        "try { await fetch('http://closed/') } catch (e) { return e instanceof TypeError && e.message }";
     assert_eq!(
         engine.run(caught, Map::new(), "key").await,
         Ok(Some(json!("connect ECONNREFUSED http://closed/")))
     );
-    assert_eq!(thrown("await fetch('http://h/')").await, "TypeError: requests are not available here");
+    assert_eq!(
+        thrown("await fetch('http://h/')").await,
+        "TypeError: requests are not available here"
+    );
 }
 
 #[tokio::test]
@@ -86,19 +111,38 @@ async fn requests_that_cannot_be_made_do_not_reach_the_host() {
 
 #[tokio::test]
 async fn requests_go_side_by_side_and_can_be_given_up() {
-    let answers = Answers::new([("http://slow/", "slow"), ("http://never/", "never"), ("http://h/", "quick")]);
+    let answers = Answers::new([
+        ("http://slow/", "slow"),
+        ("http://never/", "never"),
+        ("http://h/", "quick"),
+    ]);
     let engine = Engine::new(Limits::default(), answers.clone());
     let began = Instant::now();
-    let code = "return Promise.all(Array.from({length: 20}, () => fetch('http://slow/').then((r) => r.text())))";
+    let code =
+        "return Promise.all(Array.from({length: 20}, () => fetch('http://slow/').then((r) => r.text())))";
     let returned = engine.run(code, Map::new(), "key").await.unwrap();
     assert_eq!(returned, Some(json!(vec!["slow"; 20])));
-    assert!(began.elapsed() < Duration::from_millis(700), "one after the other: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(700),
+        "one after the other: {:?}",
+        began.elapsed()
+    );
 
-    let code = "try { await fetch('http://never/', {signal: AbortSignal.timeout(20)}) } catch (e) { return e.name }";
-    assert_eq!(engine.run(code, Map::new(), "key").await, Ok(Some(json!("TimeoutError"))));
+    let code =
+        "try { await fetch('http://never/', {signal: AbortSignal.timeout(20)}) } catch (e) { return e.name }";
+    assert_eq!(
+        engine.run(code, Map::new(), "key").await,
+        Ok(Some(json!("TimeoutError")))
+    );
     let code = "return Promise.race([fetch('http://never/'), new Promise((done) => setTimeout(done, 20, 'gave up'))])";
-    assert_eq!(engine.run(code, Map::new(), "key").await, Ok(Some(json!("gave up"))));
-    assert!(began.elapsed() < Duration::from_secs(10), "nothing waits for what was given up");
+    assert_eq!(
+        engine.run(code, Map::new(), "key").await,
+        Ok(Some(json!("gave up")))
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "nothing waits for what was given up"
+    );
 }
 
 #[tokio::test]
@@ -106,10 +150,16 @@ async fn a_target_that_never_answers_ends_with_the_time_of_the_script() {
     let answers = Answers::new([("http://never/", "never")]);
     let engine = Engine::new(small(), answers.clone());
     let began = Instant::now();
-    let failed = engine.run("await fetch('http://never/')", Map::new(), "key").await.unwrap_err();
+    let failed = engine
+        .run("await fetch('http://never/')", Map::new(), "key")
+        .await
+        .unwrap_err();
     // The request's time ends together with the script's; either may be told.
     let words = failed.to_string();
-    assert!(words.contains("limit of 0.3 s") || words.contains("the time of the script was over"), "{words}");
+    assert!(
+        words.contains("limit of 0.3 s") || words.contains("the time of the script was over"),
+        "{words}"
+    );
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
@@ -122,15 +172,28 @@ async fn there_is_an_end_to_requests_and_to_answers() {
         ..Limits::default()
     };
     let engine = Engine::new(limits.clone(), answers.clone());
-    let code = "for (let i = 0; ; i++) { try { await fetch('http://h/') } catch (e) { return [i, e.message] } }";
+    let code =
+        "for (let i = 0; ; i++) { try { await fetch('http://h/') } catch (e) { return [i, e.message] } }";
     assert_eq!(
         engine.run(code, Map::new(), "key").await,
         Ok(Some(json!([3, "a script may make 3 requests and no more"])))
     );
     assert_eq!(answers.seen().len(), 3);
-    let engine = Engine::new(Limits { response: 9, ..limits }, answers);
-    let failed = engine.run("await fetch('http://h/')", Map::new(), "key").await.unwrap_err();
-    assert_eq!(failed.to_string(), "TypeError: the answer has 10 bytes, more than 9");
+    let engine = Engine::new(
+        Limits {
+            response: 9,
+            ..limits
+        },
+        answers,
+    );
+    let failed = engine
+        .run("await fetch('http://h/')", Map::new(), "key")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        failed.to_string(),
+        "TypeError: the answer has 10 bytes, more than 9"
+    );
 }
 
 #[tokio::test]
@@ -138,8 +201,16 @@ async fn a_request_that_nobody_awaits_is_made_all_the_same() {
     let answers = Answers::new([("http://slow/", "slow")]);
     let engine = Engine::new(Limits::default(), answers.clone() as Arc<_>);
     let began = Instant::now();
-    assert_eq!(engine.run("fetch('http://slow/'); return 'gone on'", Map::new(), "key").await, Ok(Some(json!("gone on"))));
-    assert!(began.elapsed() < Duration::from_millis(45), "the script does not wait for it");
+    assert_eq!(
+        engine
+            .run("fetch('http://slow/'); return 'gone on'", Map::new(), "key")
+            .await,
+        Ok(Some(json!("gone on")))
+    );
+    assert!(
+        began.elapsed() < Duration::from_millis(45),
+        "the script does not wait for it"
+    );
     let deadline = Instant::now() + Duration::from_secs(5);
     while answers.seen().is_empty() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;

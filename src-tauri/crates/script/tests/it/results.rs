@@ -20,7 +20,10 @@ async fn what_is_returned_comes_back_as_json() {
         ("return null", json!(null)),
         ("return {a: 1, b: [2]}", json!({"a": 1, "b": [2]})),
         ("return [1, undefined, () => 1]", json!([1, null, null])),
-        ("return {z: 1, a: undefined, m: new Date(0)}", json!({"z": 1, "m": "1970-01-01T00:00:00.000Z"})),
+        (
+            "return {z: 1, a: undefined, m: new Date(0)}",
+            json!({"z": 1, "m": "1970-01-01T00:00:00.000Z"}),
+        ),
         ("return NaN", json!("NaN")),
         ("return -Infinity", json!("-Infinity")),
         ("return new Map([[1, 2]])", json!({})),
@@ -28,14 +31,26 @@ async fn what_is_returned_comes_back_as_json() {
         ("return '\\ud800x\\\\ud800'", json!("\u{fffd}x\\ud800")),
         ("return Promise.resolve({later: 1})", json!({"later": 1})),
         ("return {then(done) { done('a thenable') }}", json!("a thenable")),
-        ("return await new Promise((done) => setTimeout(done, 5, 'after a while'))", json!("after a while")),
-        ("const { a } = await {a: 1}; return a // the last line is a comment", json!(1)),
+        (
+            "return await new Promise((done) => setTimeout(done, 5, 'after a while'))",
+            json!("after a while"),
+        ),
+        (
+            "const { a } = await {a: 1}; return a // the last line is a comment",
+            json!(1),
+        ),
         ("x = 5; return x + this.x", json!(10)),
     ];
     for (code, expected) in cases {
         assert_eq!(value(code).await, expected, "{code}");
     }
-    for code in ["", "return", "return undefined", "return () => 1", "return {toJSON() {}}"] {
+    for code in [
+        "",
+        "return",
+        "return undefined",
+        "return () => 1",
+        "return {toJSON() {}}",
+    ] {
         assert_eq!(run(code).await, Ok(None), "{code}");
     }
 }
@@ -43,7 +58,10 @@ async fn what_is_returned_comes_back_as_json() {
 #[tokio::test]
 async fn what_is_thrown_comes_back_as_it_is() {
     let cases = [
-        ("throw new Error(\"broken on purpose\")", "Error: broken on purpose"),
+        (
+            "throw new Error(\"broken on purpose\")",
+            "Error: broken on purpose",
+        ),
         ("throw new TypeError('x')", "TypeError: x"),
         ("return Promise.reject(\"later\")", "later"),
         ("throw 'later'", "later"),
@@ -54,10 +72,22 @@ async fn what_is_thrown_comes_back_as_it_is() {
         ("throw Object.create(null)", "[object]"),
         ("throw {toString() { return 'mine' }}", "mine"),
         ("throw {toString() { throw 1 }}", "[object]"),
-        ("await null; throw new RangeError('behind an await')", "RangeError: behind an await"),
-        ("return {get a() { throw new Error('while it is written') }}", "Error: while it is written"),
-        ("setTimeout(() => { throw new Error('in a timer') }); await new Promise(() => {})", "Error: in a timer"),
-        ("class Mine extends Error { name = 'Mine' } throw new Mine('own')", "Mine: own"),
+        (
+            "await null; throw new RangeError('behind an await')",
+            "RangeError: behind an await",
+        ),
+        (
+            "return {get a() { throw new Error('while it is written') }}",
+            "Error: while it is written",
+        ),
+        (
+            "setTimeout(() => { throw new Error('in a timer') }); await new Promise(() => {})",
+            "Error: in a timer",
+        ),
+        (
+            "class Mine extends Error { name = 'Mine' } throw new Mine('own')",
+            "Mine: own",
+        ),
     ];
     for (code, expected) in cases {
         assert_eq!(thrown(code).await, expected, "{code}");
@@ -108,7 +138,10 @@ async fn globals_are_there_by_their_names() {
     let code = "const $vars2 = $vars; return [$input, $flow.state.count, $vars2.V, $none, globalThis['$ü name'], $big, \
                 typeof $other]";
     let returned = engine().run(code, globals.clone(), "key").await;
-    assert_eq!(returned, Ok(Some(json!(["ask", "1", "secret", null, 7, 1e300, "undefined"]))));
+    assert_eq!(
+        returned,
+        Ok(Some(json!(["ask", "1", "secret", null, 7, 1e300, "undefined"])))
+    );
     let shadowed = "const $input = 1; var $flow = 2; return $input + $flow";
     assert_eq!(engine().run(shadowed, globals, "key").await, Ok(Some(json!(3))));
 }
@@ -119,7 +152,8 @@ async fn nothing_is_left_over_from_another_run() {
     let spoil = "globalThis.left = 1; Array.prototype.map = Object.prototype.toJSON = JSON.parse = Promise.prototype.then \
                  = () => 'spoiled'; JSON.stringify = null; return 'spoiled'";
     let _ = engine.run(spoil, Map::new(), "key").await;
-    let code = "return [typeof left, [1].map((x) => x + 1), JSON.stringify({a: 1}), await Promise.resolve(1)]";
+    let code =
+        "return [typeof left, [1].map((x) => x + 1), JSON.stringify({a: 1}), await Promise.resolve(1)]";
     assert_eq!(
         engine.run(code, Map::new(), "key").await,
         Ok(Some(json!(["undefined", [2], "{\"a\":1}", 1])))
@@ -141,7 +175,10 @@ async fn timers_come_in_their_order() {
         const beat = setInterval(() => { if (++turns === 3) clearInterval(beat); }, 1);
         await new Promise((done) => setTimeout(done, 40));
         return [order, turns]";
-    assert_eq!(value(code).await, json!([["job", "at once", "first", "second", "late"], 3]));
+    assert_eq!(
+        value(code).await,
+        json!([["job", "at once", "first", "second", "late"], 3])
+    );
 }
 
 #[tokio::test]
@@ -179,10 +216,16 @@ fn json_value() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i32>().prop_map(Value::from),
-        any::<f64>().prop_filter("JSON numbers", |float| float.is_finite()).prop_map(|float| {
-            // What has no fraction comes back as an integer.
-            if float.fract() == 0.0 { json!(0.5) } else { json!(float) }
-        }),
+        any::<f64>()
+            .prop_filter("JSON numbers", |float| float.is_finite())
+            .prop_map(|float| {
+                // What has no fraction comes back as an integer.
+                if float.fract() == 0.0 {
+                    json!(0.5)
+                } else {
+                    json!(float)
+                }
+            }),
         any::<String>().prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 32, 5, |inner| {

@@ -37,11 +37,28 @@ async fn code_does_not_come_out_of_text() {
 
 #[tokio::test]
 async fn there_are_no_modules() {
-    for name in ["fs", "node:fs", "child_process", "net", "http", "axios", "node-fetch", "os", "constructor", "__proto__"] {
+    for name in [
+        "fs",
+        "node:fs",
+        "child_process",
+        "net",
+        "http",
+        "axios",
+        "node-fetch",
+        "os",
+        "constructor",
+        "__proto__",
+    ] {
         let words = thrown(&format!("return require('{name}')")).await;
-        assert!(words.starts_with(&format!("Error: Cannot find module '{name}'")), "{words}");
+        assert!(
+            words.starts_with(&format!("Error: Cannot find module '{name}'")),
+            "{words}"
+        );
     }
-    assert!(thrown("require('axios')").await.contains("fetch"), "it says what there is instead");
+    assert!(
+        thrown("require('axios')").await.contains("fetch"),
+        "it says what there is instead"
+    );
     for code in ["return await import('fs')", "return import('./x.js')"] {
         let words = thrown(code).await;
         assert!(words.contains("fs") || words.contains("x.js"), "{code}: {words}");
@@ -55,7 +72,10 @@ async fn the_world_is_not_there() {
                 'SharedArrayBuffer', 'XMLHttpRequest', 'WebSocket', 'Worker', 'print', 'gc', 'scriptArgs', 'WebAssembly']
                 .filter((name) => typeof globalThis[name] !== 'undefined')";
     assert_eq!(value(code).await, json!([]));
-    assert_eq!(value("return [typeof process, process === undefined, typeof fetch]").await, json!(["undefined", true, "function"]));
+    assert_eq!(
+        value("return [typeof process, process === undefined, typeof fetch]").await,
+        json!(["undefined", true, "function"])
+    );
     assert_eq!(
         value("const all = []; for (const x of new Set([1, 2])) all.push(x); return [...all, ...'ab']").await,
         json!([1, 2, "a", "b"]),

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use countersign_script::{Engine, Fetch, FetchFuture, FetchRequest, FetchResponse, Limits, NoFetch, ScriptError};
+use countersign_script::{
+    Engine, Fetch, FetchFuture, FetchRequest, FetchResponse, Limits, NoFetch, ScriptError,
+};
 use serde_json::{Map, Value};
 
 pub(crate) type Outcome = Result<Option<Value>, ScriptError>;
