@@ -85,7 +85,8 @@ export function useApprovalAhead(id: string | null) {
   const client = useQueryClient();
   useEffect(() => {
     if (id === null) return;
-    void client.prefetchQuery({ queryKey: keys.approval(id), queryFn: () => platform.getApproval(id) });
+    // If it fails, opening the question says why.
+    void client.query({ queryKey: keys.approval(id), queryFn: () => platform.getApproval(id) }).catch(() => undefined);
   }, [client, platform, id]);
 }
 

@@ -144,6 +144,35 @@ describe("history", () => {
     expect(await screen.findByRole("row", { name: "Refund €1,280.00 to order 48213? Rejected" })).toHaveTextContent("jo");
   });
 
+  it("goes on with a run that a restart ended, and says why if it does not", async () => {
+    const { platform, user } = drawApp({
+      at: "#/history",
+      change: ({ world }) => {
+        const decided = world.approvals.find(({ title }) => title === "Deploy billing 2.3.7 to production?")!;
+        world.interrupted.add(decided.executionId);
+      },
+    });
+    expect(await screen.findByText("Interrupted by a restart")).toBeVisible();
+    platform.failNext("continueExecution", new PlatformError("not-waiting", "It runs already."));
+    await user.click(screen.getByRole("button", { name: "Go on from the interrupted step" }));
+    expect(await screen.findByText("It runs already.")).toBeVisible();
+    await user.click(screen.getByRole("button", { name: "Go on from the interrupted step" }));
+    await waitFor(() => expect(screen.queryByText("Interrupted by a restart")).toBeNull());
+    expect(platform.calls.filter(([name]) => name === "continueExecution")).toHaveLength(2);
+  });
+
+  it("explains each step of a run when somebody wants to know", async () => {
+    const { platform, user } = drawApp({ at: "#/history" });
+    await shown("Deploy billing 2.3.7 to production?");
+    expect(platform.calls.map(([name]) => name)).not.toContain("explainExecution");
+    await user.click(screen.getByRole("button", { name: "Show steps" }));
+    const run = screen.getByRole("region", { name: "The run" });
+    const skipped = await within(run).findByText(/took Proceed and not Reject/);
+    expect(skipped.closest("li")).toHaveTextContent("Passed over");
+    await user.click(within(run).getByText("Start", { exact: true }));
+    expect(within(run).getByText("Changed in the flow state")).toBeVisible();
+  });
+
   it("says why there is no callback", async () => {
     const { user } = drawApp({ at: "#/history" });
     await user.click(await screen.findByRole("row", { name: /Refund €640.00/ }));
@@ -318,6 +347,56 @@ describe("settings", () => {
     expect(document.documentElement).toHaveAttribute("data-theme", "dark");
     await user.click(screen.getByRole("switch", { name: "Single-letter keys" }));
     expect(JSON.parse(window.localStorage.getItem("countersign.preferences")!)).toEqual({ theme: "dark", singleKeys: false });
+  });
+});
+
+describe("variables", () => {
+  it("are added, changed without showing a secret, and deleted", async () => {
+    const { platform, user } = drawApp({ at: "#/settings" });
+    await user.click(await screen.findByRole("button", { name: "Add variable" }));
+    await user.type(screen.getByRole("textbox", { name: "Name" }), "no good");
+    await user.type(screen.getByRole("textbox", { name: "Value" }), "x");
+    await user.click(screen.getByRole("button", { name: "Save variable" }));
+    expect(await screen.findByText(/1 to 100 letters, digits/)).toBeVisible();
+    await user.clear(screen.getByRole("textbox", { name: "Name" }));
+    await user.type(screen.getByRole("textbox", { name: "Name" }), "REGION");
+    await user.click(screen.getByRole("button", { name: "Save variable" }));
+    expect(await screen.findByRole("button", { name: "Change REGION" })).toBeVisible();
+
+    await user.click(screen.getByRole("button", { name: "Change REGISTRY_TOKEN" }));
+    expect(screen.getByLabelText("Value")).toHaveValue("");
+    await user.click(screen.getByRole("button", { name: "Save variable" }));
+    await waitFor(() =>
+      expect(platform.calls).toContainEqual(["setVariable", "REGISTRY_TOKEN", { type: "secret" }]),
+    );
+    await user.click(await screen.findByRole("button", { name: "Delete GREETING" }));
+    await user.click(await screen.findByRole("button", { name: "Delete" }));
+    await waitFor(() => expect(screen.queryByRole("button", { name: "Change GREETING" })).toBeNull());
+  });
+});
+
+describe("the retry plan", () => {
+  it("is typed as seconds", async () => {
+    const { platform, user } = drawApp({ at: "#/settings" });
+    const field = await screen.findByRole("textbox", { name: "When a receiver does not take it" });
+    await user.clear(field);
+    await user.type(field, "0, 5 60");
+    await user.click(screen.getByRole("button", { name: "Save when a receiver does not take it" }));
+    await waitFor(() => expect(platform.calls).toContainEqual(["changeSettings", { retryPlanSeconds: [0, 5, 60] }]));
+    expect(await screen.findByText(/tried 3 times/)).toBeVisible();
+  });
+});
+
+describe("what a flow lacks", () => {
+  it("is said on its page", async () => {
+    drawApp({
+      at: `#/flows/${RELEASE}`,
+      change: ({ world }) => {
+        world.flows.find(({ id }) => id === RELEASE)!.problems = ["Its callback URL cannot be used: it names a user."];
+      },
+    });
+    expect(await screen.findByText("One thing will not work")).toBeVisible();
+    expect(screen.getByText("Its callback URL cannot be used: it names a user.")).toBeVisible();
   });
 });
 

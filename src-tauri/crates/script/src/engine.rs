@@ -18,6 +18,11 @@ use crate::machine::{self, Happened, Task};
 /// What a thread needs besides the stack that a script may take.
 const STACK_OF_OURS: usize = 1 << 20;
 
+/// Where limits end that the engine and the clock can keep.
+const LONGEST_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+const SMALLEST_STACK: usize = 64 << 10;
+const LARGEST_STACK: usize = 8 << 20;
+
 /// How long a script may go on after its time is over. The engine looks at the clock between operations and inside most
 /// long ones, but not in all: searching a huge text for another one, for example.
 const GRACE: Duration = Duration::from_secs(2);
@@ -52,6 +57,13 @@ impl Engine {
     /// An engine whose scripts make their requests through `fetch`.
     pub fn new(limits: Limits, fetch: Arc<dyn Fetch>) -> Self {
         let turns = limits.side_by_side.clamp(1, Semaphore::MAX_PERMITS);
+        let limits = Limits {
+            time: limits.time.min(LONGEST_TIME),
+            // To the engine, nothing means no limit in both.
+            memory: limits.memory.max(1),
+            stack: limits.stack.clamp(SMALLEST_STACK, LARGEST_STACK),
+            ..limits
+        };
         Self(Arc::new(Inner {
             limits,
             fetch,
@@ -61,6 +73,8 @@ impl Engine {
     }
 
     /// Runs code with the values of `globals` as global variables and gives what it returned; `None` is `undefined`.
+    /// An object whose JSON is a text, such as a `Date`, comes back as that JSON with its quotes, as Flowise has it.
+    ///
     /// Has to be called within a Tokio runtime. Dropping the future ends the script.
     ///
     /// # Errors

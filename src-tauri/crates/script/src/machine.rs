@@ -16,6 +16,7 @@ use rquickjs::{Context, Ctx, Exception, Function, Object, Persistent, Promise, R
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use crate::address;
@@ -31,6 +32,9 @@ const BYTES: &str = include_str!("js/bytes.js");
 /// Lines that the console takes from one run, and letters of one.
 const CONSOLE_LINES: u32 = 200;
 const CONSOLE_LETTERS: u32 = 4096;
+
+/// Requests that one run has under way at the same time; their answers are held until the script takes them.
+const REQUESTS_AT_ONCE: usize = 8;
 
 /// What is to be run.
 pub(crate) struct Task {
@@ -51,6 +55,7 @@ pub(crate) enum Happened {
     Answered {
         request: u32,
         answer: Result<FetchResponse, String>,
+        turn: Option<OwnedSemaphorePermit>,
     },
     Cancelled,
 }
@@ -79,6 +84,7 @@ pub(crate) fn run(task: Task) -> Result<Option<Value>, ScriptError> {
         idempotency_key: task.idempotency_key,
         deadline,
         made: Cell::new(0),
+        turns: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
         open: RefCell::default(),
         timers: RefCell::default(),
     });
@@ -139,6 +145,7 @@ struct Outside {
     deadline: Instant,
     /// Requests that were made.
     made: Cell<usize>,
+    turns: Arc<Semaphore>,
     /// Requests without an answer.
     open: RefCell<HashMap<u32, AbortHandle>>,
     timers: RefCell<Timers>,
@@ -185,19 +192,26 @@ impl Outside {
             timeout,
             response_limit: self.limits.response,
         };
-        let (fetch, happened, limit) = (self.fetch.clone(), self.happened.clone(), self.limits.response);
+        let (fetch, happened, turns) = (self.fetch.clone(), self.happened.clone(), self.turns.clone());
+        let limit = self.limits.response;
         let made = self.handle.spawn(async move {
-            let answer = tokio::time::timeout(timeout, fetch.fetch(request)).await;
-            let answer = answer
-                .unwrap_or_else(|_| Err("the time of the script was over before an answer came".to_owned()))
-                .and_then(|answer| match answer.body.len() {
-                    length if length > limit => {
-                        Err(format!("the answer has {length} bytes, more than {limit}"))
-                    }
-                    _ => Ok(answer),
-                });
+            let exchange = async {
+                let turn = turns.acquire_owned().await.ok();
+                (fetch.fetch(request).await, turn)
+            };
+            let late = || Err("the time of the script was over before an answer came".to_owned());
+            let exchange = tokio::time::timeout(timeout, exchange).await;
+            let (answer, turn) = exchange.unwrap_or_else(|_| (late(), None));
+            let answer = answer.and_then(|answer| match answer.body.len() {
+                length if length > limit => Err(format!("the answer has {length} bytes, more than {limit}")),
+                _ => Ok(answer),
+            });
             // Nobody listens to what a script did not wait for.
-            let _ = happened.send(Happened::Answered { request: id, answer });
+            let _ = happened.send(Happened::Answered {
+                request: id,
+                answer,
+                turn,
+            });
         });
         self.open.borrow_mut().insert(id, made.abort_handle());
         Ok(())
@@ -396,9 +410,15 @@ impl Machine {
             // The time of a timer or of the run has come. The other end cannot be gone: this machine has one.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
         };
-        let Happened::Answered { request, answer } = happened else {
+        let Happened::Answered {
+            request,
+            answer,
+            turn,
+        } = happened
+        else {
             return Ok(());
         };
+        drop(turn);
         if self.outside.open.borrow_mut().remove(&request).is_none() {
             return Ok(());
         }

@@ -25,6 +25,9 @@ const kindWords: Record<VariableKind, string> = {
   runtime: "From the environment",
 };
 
+/** Stands for the one that is being added; no name can be like it. */
+const NEW = "+";
+
 /** A new variable, or another value for one. */
 function Editor({ variable, onDone }: { variable: VariableView | null; onDone: () => void }) {
   const platform = usePlatform();
@@ -93,7 +96,7 @@ export function Variables() {
   const platform = usePlatform();
   const client = useQueryClient();
   const variables = useVariables();
-  const [editing, setEditing] = useState<string | "new" | null>(null);
+  const [editing, setEditing] = useState<string | null>(null);
   const [removing, setRemoving] = useState<string | null>(null);
 
   if (variables.isError) {
@@ -136,10 +139,10 @@ export function Variables() {
           )}
         </ul>
       )}
-      {editing === "new" ? (
+      {editing === NEW ? (
         <Editor variable={null} onDone={() => setEditing(null)} />
       ) : (
-        <Button size="small" onPress={() => setEditing("new")}>
+        <Button size="small" onPress={() => setEditing(NEW)}>
           Add variable
         </Button>
       )}

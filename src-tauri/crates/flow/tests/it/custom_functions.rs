@@ -153,6 +153,41 @@ fn the_state_takes_what_came_out() {
     assert_eq!(host.scripts().len(), 1, "the code does not run again after the answer");
 }
 
+#[test]
+fn code_cannot_change_the_state_by_its_copy() {
+    let plan = plan(
+        vec![
+            start(json!({"startState": [{"key": "count", "value": "1"}]})),
+            function("f0", "$flow.state.count = 2", json!({})),
+        ],
+        &[("s", "f0")],
+    );
+    let host = TestHost::new().with_scripts(|script| {
+        let mut globals = script.globals.clone();
+        globals["$flow"]["state"]["count"] = json!(2);
+        Ok(None)
+    });
+    let mut run = Run::begin(&plan, input(json!({})));
+    assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
+    assert_eq!(run.records()[1].state(), &json!({"count": "1"}));
+}
+
+/// D3.9: a Start row with a key and no value, then a function with update rows.
+#[test]
+fn a_state_row_without_a_value_is_an_empty_text_for_later_updates() {
+    let plan = plan(
+        vec![
+            start(json!({"startState": [{"key": "note"}]})),
+            function("f0", "code", json!({"customFunctionUpdateState": [{"key": "other", "value": "{{ output }}"}]})),
+        ],
+        &[("s", "f0")],
+    );
+    let host = TestHost::new().with_scripts(|_| Ok(Some(json!(7))));
+    let mut run = Run::begin(&plan, input(json!({})));
+    assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
+    assert_eq!(run.records()[1].state(), &json!({"note": "", "other": "7"}));
+}
+
 /// Two functions without update rows run at the same time, and their records stand in the order of the document.
 #[test]
 fn functions_that_change_nothing_run_beside_each_other() {

@@ -71,7 +71,9 @@
     // The result as JSON; undefined if there is none.
     value(value) {
       if (typeof value === 'number' && !isFinite(value)) return stringify(String(value));
-      return stringify(value);
+      const json = stringify(value);
+      // A Date, for example: its quotes belong to the result.
+      return typeof value === 'object' && typeof json === 'string' && json[0] === '"' ? stringify(json) : json;
     },
     // What was thrown, in words; undefined if it is that there is no more memory.
     words(thrown) {

@@ -24,6 +24,8 @@ async fn what_is_returned_comes_back_as_json() {
             "return {z: 1, a: undefined, m: new Date(0)}",
             json!({"z": 1, "m": "1970-01-01T00:00:00.000Z"}),
         ),
+        ("return new Date(0)", json!("\"1970-01-01T00:00:00.000Z\"")),
+        ("return new String('boxed')", json!("\"boxed\"")),
         ("return NaN", json!("NaN")),
         ("return -Infinity", json!("-Infinity")),
         ("return new Map([[1, 2]])", json!({})),
