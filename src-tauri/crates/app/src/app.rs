@@ -9,12 +9,14 @@ use std::time::Duration;
 use countersign_delivery::{AddressGuard, Client, Dispatcher, DispatcherHandle};
 use countersign_domain::{Clock, ErrorCode, Execution, Ids, ResponseMode};
 use countersign_notify::{BrokerHandle, Notifier};
+use countersign_script::{Engine, Limits};
 use countersign_store::{OpenError, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::events::Events;
 use crate::flows::Flows;
+use crate::host::ScriptRequests;
 use crate::outbox::CallbackOutbox;
 use crate::settings::Settings;
 use crate::token::{ApiToken, write_private};
@@ -80,6 +82,7 @@ pub(crate) struct Inner {
     pub(crate) notifications: BrokerHandle,
     pub(crate) open_requests: tokio::sync::broadcast::Sender<OpenRequest>,
     pub(crate) client: Client,
+    pub(crate) scripts: Engine,
     dispatcher: OnceLock<DispatcherHandle>,
     token: ApiToken,
     address: RwLock<Address>,
@@ -135,8 +138,10 @@ impl App {
             Flows::load(&store).map_err(|error| unusable("its flows cannot be read", error.into()))?;
 
         let (notifications, answers) = notifications::start(notifier, &settings);
+        let client = Client::new(AddressGuard::new(config.outbound_loopback), clock.clone());
         let inner = Arc::new(Inner {
-            client: Client::new(AddressGuard::new(config.outbound_loopback), clock.clone()),
+            scripts: Engine::new(Limits::default(), Arc::new(ScriptRequests(client.clone()))),
+            client,
             config,
             clock,
             ids,

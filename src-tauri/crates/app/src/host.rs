@@ -2,13 +2,70 @@
 
 use std::time::Duration;
 
+use countersign_delivery::{Client, Request, Response};
 use countersign_domain::{DocumentHash, FlowId, Timestamp};
-use countersign_flow::{CalledFlow, Host, HostFuture, Plan, RunEvent};
+use countersign_flow::{CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Plan, RunEvent, Script};
+use countersign_script::{Fetch, FetchFuture, FetchRequest, FetchResponse};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::app::Inner;
 use crate::stream::Listener;
+
+/// The longest answer that a step of a flow takes, in bytes.
+const ANSWER_LIMIT: usize = 16 << 20;
+
+/// The header by which a target can tell that a request is the same one again, after a restart for instance
+/// (draft-ietf-httpapi-idempotency-key-header).
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+fn with_key(mut headers: Vec<(String, String)>, key: String) -> Vec<(String, String)> {
+    let has_one = headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
+    if !has_one {
+        headers.push((IDEMPOTENCY_KEY.to_owned(), key));
+    }
+    headers
+}
+
+/// The requests of scripts, by the same client as those of HTTP steps.
+pub(crate) struct ScriptRequests(pub(crate) Client);
+
+impl Fetch for ScriptRequests {
+    fn fetch(&self, request: FetchRequest) -> FetchFuture<'_> {
+        Box::pin(async move {
+            let Response {
+                status,
+                status_text,
+                url,
+                headers,
+                body,
+            } = self
+                .0
+                .request(Request {
+                    method: request.method,
+                    url: request.url,
+                    headers: with_key(request.headers, request.idempotency_key),
+                    secret_headers: Vec::new(),
+                    // The type is among the headers already.
+                    body: request
+                        .body
+                        .map(|text| (text, "text/plain;charset=UTF-8".to_owned())),
+                    timeout: request.timeout,
+                    response_limit: request.response_limit,
+                })
+                .await?;
+            Ok(FetchResponse {
+                status,
+                status_text,
+                url,
+                headers,
+                body,
+            })
+        })
+    }
+}
 
 /// What a run may ask of the world.
 pub(crate) struct RunHost<'a> {
@@ -49,6 +106,37 @@ impl Host for RunHost<'_> {
 
     fn sleep(&self, duration: Duration) -> HostFuture<'_, ()> {
         Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn http(&self, request: HttpRequest) -> HostFuture<'_, Result<HttpResponse, String>> {
+        Box::pin(async move {
+            let request = Request {
+                method: request.method,
+                url: request.url,
+                headers: with_key(request.headers, request.idempotency_key),
+                secret_headers: Vec::new(),
+                body: request.body.map(|body| (body.text, body.content_type)),
+                timeout: request.timeout,
+                response_limit: ANSWER_LIMIT,
+            };
+            let answer = self.inner.client.request(request).await?;
+            Ok(HttpResponse {
+                status: answer.status,
+                status_text: answer.status_text,
+                headers: answer.headers,
+                body: answer.body,
+            })
+        })
+    }
+
+    fn script(&self, script: Script) -> HostFuture<'_, Result<Option<Value>, String>> {
+        Box::pin(async move {
+            let ran = self
+                .inner
+                .scripts
+                .run(&script.code, script.globals, &script.idempotency_key);
+            ran.await.map_err(|error| error.to_string())
+        })
     }
 
     fn called_flow(&self, id: &str) -> Option<CalledFlow> {

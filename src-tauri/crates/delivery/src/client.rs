@@ -15,6 +15,9 @@ use crate::{AddressGuard, AddressRefused, BoxFuture};
 /// How much of an answer is read, in bytes. The connection is closed on the rest.
 const ANSWER_READ: usize = 64 * 1024;
 
+/// No exchange of a flow takes longer, whatever its own limit says.
+const LONGEST_EXCHANGE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How much of an answer is kept, in characters.
 const ANSWER_KEPT: usize = 2_000;
 
@@ -184,6 +187,32 @@ impl Client {
             retry_after,
             duration: Duration::ZERO,
         })
+    }
+}
+
+impl Client {
+    /// One exchange of a flow's request, redirects not followed. Its time is limited by whoever waits for it.
+    pub(crate) async fn exchange_once(
+        &self,
+        method: &reqwest::Method,
+        url: &Url,
+        headers: &HeaderMap,
+        body: Option<&str>,
+    ) -> Result<reqwest::Response, String> {
+        let client = self.0.client(UrlSource::Operator)?;
+        let mut request = client
+            .request(method.clone(), url.clone())
+            .headers(headers.clone())
+            .timeout(LONGEST_EXCHANGE);
+        if let Some(body) = body {
+            request = request.body(body.to_owned());
+        }
+        Box::pin(request.send())
+            .await
+            .map_err(|error| match find::<AddressRefused>(&error) {
+                Some(refused) => refused.message_for_flow().to_owned(),
+                None => self.0.explain(url, &error),
+            })
     }
 }
 

@@ -192,6 +192,14 @@ impl AddressRefused {
         matches!(self, Self::Denied { .. })
     }
 
+    /// The text for a request of a flow: Flowise's for a refused address, our own for what is no HTTP address.
+    pub fn message_for_flow(&self) -> &'static str {
+        match self {
+            Self::NotHttp => "Invalid URL: it must be a valid http or https URL",
+            Self::Denied { .. } => self.flowise_message(),
+        }
+    }
+
     /// The text that Flowise gives to a caller (webhook spec §12): other words for an entry of its list that
     /// is a range than for a single address.
     pub fn flowise_message(&self) -> &'static str {

@@ -155,6 +155,8 @@ pub(crate) struct DocumentNode {
     input_params: Option<Vec<Value>>,
     /// The Iteration it lies in.
     pub(crate) parent: Option<String>,
+    /// The credential that it names. Exports leave it out; documents from a database have it.
+    pub(crate) credential: Option<String>,
 }
 
 impl DocumentNode {
@@ -293,6 +295,17 @@ fn read_node(node: Value) -> Result<DocumentNode, String> {
         Some(Value::Array(params)) => Some(params),
         _ => None,
     };
+    let named = [
+        data.get("credential"),
+        inputs.get("credential"),
+        inputs.get("FLOWISE_CREDENTIAL_ID"),
+    ];
+    let credential = named
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .find(|credential| !credential.is_empty())
+        .map(str::to_owned);
     let parent = match node.remove("parentNode") {
         Some(Value::String(parent)) if !parent.is_empty() => Some(parent),
         // The editor writes both; either says that the node lies inside another.
@@ -306,5 +319,6 @@ fn read_node(node: Value) -> Result<DocumentNode, String> {
         inputs,
         input_params,
         parent,
+        credential,
     })
 }

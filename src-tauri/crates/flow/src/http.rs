@@ -7,12 +7,12 @@ use std::time::Duration;
 pub struct HttpRequest {
     /// The method, upper case.
     pub method: String,
-    /// The address with its query.
+    /// The address with its query; nothing has checked it.
     pub url: String,
-    /// Headers, credentials included.
+    /// Headers as the node has them, without the credential.
     pub headers: Vec<(String, String)>,
-    /// What is sent.
-    pub body: HttpBody,
+    /// What is sent, if anything.
+    pub body: Option<HttpBody>,
     /// The credential that the node names, to be added by the host; exports never hold the credential itself.
     pub credential: Option<String>,
     /// Equal each time the same step of the same run makes the same request, also after a restart; sent as
@@ -24,18 +24,11 @@ pub struct HttpRequest {
 
 /// The body of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HttpBody {
-    /// None.
-    Empty,
-    /// A text with its content type, which an explicit header replaces.
-    Text {
-        /// The text.
-        text: String,
-        /// Its type.
-        content_type: &'static str,
-    },
-    /// `multipart/form-data`.
-    Multipart(Vec<(String, String)>),
+pub struct HttpBody {
+    /// The text.
+    pub text: String,
+    /// Its type; a header of the node's own wins.
+    pub content_type: String,
 }
 
 /// An answer.

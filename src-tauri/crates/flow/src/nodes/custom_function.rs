@@ -95,7 +95,9 @@ impl CustomFunction {
 /// Whether code may make a request: it names `fetch`, or something through which `fetch` can be had by another name,
 /// such as the global object or an escape in a name.
 fn may_reach_out(code: &str) -> bool {
-    ["fetch", "this", "global", "\\u"].iter().any(|word| code.contains(word))
+    ["fetch", "this", "global", "\\u"]
+        .iter()
+        .any(|word| code.contains(word))
 }
 
 /// What the code sees. A variable of the node may take the place of `$input`, not of `$vars` and `$flow`.

@@ -4,6 +4,7 @@ mod condition;
 mod custom_function;
 mod direct_reply;
 mod execute_flow;
+mod http;
 mod human_input;
 mod iteration;
 mod loop_back;
@@ -67,8 +68,12 @@ const KINDS: [Kind; 15] = [
     kind("directReplyAgentflow", "Direct Reply", direct_reply::read),
     not_yet(STICKY_NOTE, "Sticky Note"),
     not_yet("conditionAgentAgentflow", "Condition Agent"),
-    not_yet("httpAgentflow", "HTTP"),
-    kind("customFunctionAgentflow", "Custom Function", custom_function::read),
+    kind("httpAgentflow", "HTTP", http::read),
+    kind(
+        "customFunctionAgentflow",
+        "Custom Function",
+        custom_function::read,
+    ),
     kind("executeFlowAgentflow", "Execute Flow", execute_flow::read),
     kind(ITERATION, "Iteration", iteration::read),
     kind("loopAgentflow", "Loop", loop_back::read),
@@ -133,6 +138,11 @@ pub(crate) trait Node: fmt::Debug + Send + Sync {
     /// The inputs that may hold references, by name.
     fn fields(&self) -> Vec<(&'static str, &Field)> {
         Vec::new()
+    }
+
+    /// The credential that it names.
+    fn credential(&self) -> Option<&str> {
+        None
     }
 
     /// The flows that it calls, by id.

@@ -1,0 +1,190 @@
+//! Requests that flows make: any method, the whole answer, redirects within bounds. Under the same guard and resolver
+//! as callbacks.
+
+use std::time::Duration;
+
+use countersign_domain::UrlSource;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, StatusCode};
+use url::Url;
+
+use crate::Client;
+
+/// How many redirects are followed.
+const REDIRECTS_MAX: usize = 5;
+
+/// A request of a flow.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// The address; it is checked here.
+    pub url: String,
+    /// Headers. Those that carry secrets are named in `secret_headers`.
+    pub headers: Vec<(String, String)>,
+    /// Names, in lower case, of headers that must not reach another origin. `authorization` and `cookie` always count.
+    pub secret_headers: Vec<String>,
+    /// What is sent, with the type that it has unless a header says otherwise.
+    pub body: Option<(String, String)>,
+    /// How long the whole exchange may take, redirects included.
+    pub timeout: Duration,
+    /// How many bytes of body the answer may have.
+    pub response_limit: usize,
+}
+
+/// Headers may hold secrets, so they are not shown.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("headers", &self.headers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The usual words for it.
+    pub status_text: String,
+    /// Where it came from, after redirects.
+    pub url: String,
+    /// Headers, names in lower case; one that came twice stands here twice.
+    pub headers: Vec<(String, String)>,
+    /// The body as it was sent.
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    /// Makes a request that an operator's flow describes: loopback is a normal target as for callbacks. At most five
+    /// redirects are followed; secrets do not go to another origin, and every address on the way is checked.
+    ///
+    /// # Errors
+    /// What went wrong, for people: the address is refused or none, no connection, no answer in time, too long.
+    pub async fn request(&self, request: Request) -> Result<Response, String> {
+        let timeout = request.timeout;
+        tokio::time::timeout(timeout, self.follow(request))
+            .await
+            .unwrap_or_else(|_| Err(format!("No answer within {} s.", timeout.as_secs_f64())))
+    }
+
+    async fn follow(&self, request: Request) -> Result<Response, String> {
+        let mut method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| "The method is not one that HTTP has.".to_owned())?;
+        let mut headers = header_map(&request.headers)?;
+        let mut body = request.body;
+        if let Some((_, content_type)) = &body
+            && !headers.contains_key(CONTENT_TYPE)
+        {
+            let value = HeaderValue::from_str(content_type)
+                .map_err(|_| "The content type cannot be written.".to_owned())?;
+            headers.insert(CONTENT_TYPE, value);
+        }
+        let mut url = self
+            .guard()
+            .check_url(&request.url, UrlSource::Operator)
+            .map_err(|refused| refused.message_for_flow().to_owned())?;
+        for _ in 0..=REDIRECTS_MAX {
+            let answer = self
+                .exchange_once(
+                    &method,
+                    &url,
+                    &headers,
+                    body.as_ref().map(|(text, _)| text.as_str()),
+                )
+                .await?;
+            let Some(target) = redirect_of(&answer, &url) else {
+                return read(answer, url, request.response_limit).await;
+            };
+            let target = self
+                .guard()
+                .check_url(target.as_str(), UrlSource::Operator)
+                .map_err(|refused| refused.message_for_flow().to_owned())?;
+            if target.origin() != url.origin() {
+                for secret in [AUTHORIZATION, COOKIE] {
+                    headers.remove(secret);
+                }
+                for secret in &request.secret_headers {
+                    headers.remove(secret.as_str());
+                }
+            }
+            // RFC 9110 §15.4: 303 asks for the result with GET; so do most clients after a POST with 301 and 302.
+            let rewrites = answer.status() == StatusCode::SEE_OTHER
+                || (matches!(answer.status(), StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND)
+                    && method == Method::POST);
+            if rewrites && method != Method::HEAD {
+                method = Method::GET;
+                body = None;
+                headers.remove(CONTENT_TYPE);
+            }
+            url = target;
+        }
+        Err(format!("The target redirected more than {REDIRECTS_MAX} times."))
+    }
+}
+
+/// Where an answer sends on to, if it does.
+fn redirect_of(answer: &reqwest::Response, from: &Url) -> Option<Url> {
+    let sends_on = matches!(
+        answer.status(),
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    let location = answer.headers().get(LOCATION).filter(|_| sends_on)?;
+    from.join(location.to_str().ok()?).ok()
+}
+
+async fn read(mut answer: reqwest::Response, url: Url, limit: usize) -> Result<Response, String> {
+    let status = answer.status();
+    let headers = answer
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    let too_long = || format!("The answer is longer than {limit} bytes.");
+    if answer
+        .content_length()
+        .is_some_and(|length| length > limit as u64)
+    {
+        return Err(too_long());
+    }
+    let mut body = Vec::new();
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(too_long()),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(_) => return Err("The answer broke off.".to_owned()),
+        }
+    }
+    Ok(Response {
+        status: status.as_u16(),
+        status_text: status.canonical_reason().unwrap_or_default().to_owned(),
+        url: url.into(),
+        headers,
+        body,
+    })
+}
+
+fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, String> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let shown = countersign_domain::display_line(name, 60);
+        let key = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| format!("“{shown}” is not a name of a header."))?;
+        // The value may be a secret, so it is not repeated.
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            format!("The value of the header “{shown}” holds characters that headers cannot.")
+        })?;
+        map.append(key, value);
+    }
+    Ok(map)
+}
