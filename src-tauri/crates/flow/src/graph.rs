@@ -158,18 +158,6 @@ impl Graph {
             }
         }
         for (index, node) in nodes.iter().enumerate() {
-            if inside && node.name == "humanInputAgentflow" {
-                let message = format!(
-                    "the Human Input {} lies inside an Iteration; move it in front of or behind the Iteration",
-                    node.described()
-                );
-                problems.push(Problem::at(
-                    ProblemKind::GateInIteration,
-                    &node.id,
-                    &node.label,
-                    message,
-                ));
-            }
             if self.incoming[index].is_empty()
                 && !inside
                 && node.name != "startAgentflow"
@@ -199,21 +187,25 @@ impl Graph {
         }
     }
 
-    /// The edges that leave a node or anything behind it.
-    pub(crate) fn edges_behind(&self, node: usize) -> Vec<usize> {
-        let mut seen = vec![false; self.outgoing.len()];
+    /// Which nodes lie behind a node, itself included.
+    pub(crate) fn behind(&self, node: usize) -> Vec<bool> {
+        let mut behind = vec![false; self.outgoing.len()];
         let mut open = vec![node];
-        let mut behind = Vec::new();
         while let Some(node) = open.pop() {
-            if std::mem::replace(&mut seen[node], true) {
+            if std::mem::replace(&mut behind[node], true) {
                 continue;
             }
-            for edge in &self.outgoing[node] {
-                behind.push(*edge);
-                open.push(self.edges[*edge].target);
-            }
+            open.extend(self.outgoing[node].iter().map(|edge| self.edges[*edge].target));
         }
         behind
+    }
+
+    /// The edges that leave a node or anything behind it.
+    pub(crate) fn edges_behind(&self, node: usize) -> Vec<usize> {
+        let behind = self.behind(node);
+        (0..self.edges.len())
+            .filter(|edge| behind[self.edges[*edge].source])
+            .collect()
     }
 
     /// The nodes of one cycle, in their order, if there is one.

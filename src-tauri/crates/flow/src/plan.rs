@@ -264,6 +264,17 @@ impl<'a> Parts<'a> {
                     problems.push(Problem::at(kind, &node.id, &node.label, message));
                 }
             }
+            if let Some(outer) = lies_in
+                && node.name == nodes::HUMAN_INPUT
+            {
+                let message = format!(
+                    "the Human Input {} lies inside the Iteration {}; move it in front of or behind the Iteration",
+                    node.described(),
+                    outer.described()
+                );
+                let kind = ProblemKind::GateInIteration;
+                problems.push(Problem::at(kind, &node.id, &node.label, message));
+            }
             parts.nodes.entry(parent).or_default().push(node);
         }
         for edge in edges {

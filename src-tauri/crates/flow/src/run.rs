@@ -5,6 +5,9 @@
 //! delivered; else it is dead itself and so are the edges that leave it. So a join waits for every branch that
 //! can still come, across gates as well, and runs once (semantics §5.2, the engine that is recommended there).
 //!
+//! What hangs on an output of a gate that was not taken runs only if something behind that gate led to it: a step that
+//! hangs on Proceed does not run after Reject because a branch beside the gate leads to it too.
+//!
 //! A gate waits until nothing else can run: what lies beside it is done before the question is asked.
 
 mod child;
@@ -195,6 +198,9 @@ impl Said {
 enum Token {
     Waiting,
     Delivered,
+    /// Its source is a gate that was answered the other way.
+    NotTaken,
+    /// Its source does not run, or decided otherwise.
     Dead,
 }
 

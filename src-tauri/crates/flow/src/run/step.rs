@@ -459,6 +459,7 @@ impl Run {
 
     fn settle_edges(&mut self, plan: &Plan, index: usize, taken: Option<usize>) {
         let graph = plan.graph();
+        let is_gate = plan.node(index).nature.asks;
         // Edges whose source turned out dead. They are settled after those of the node that ran.
         let mut dead = VecDeque::new();
         for id in &graph.outgoing[index] {
@@ -467,7 +468,11 @@ impl Run {
                 (Some(output), Some(taken)) => output == taken,
                 _ => true,
             };
-            self.tokens[*id] = if delivered { Token::Delivered } else { Token::Dead };
+            self.tokens[*id] = match (delivered, is_gate) {
+                (true, _) => Token::Delivered,
+                (false, true) => Token::NotTaken,
+                (false, false) => Token::Dead,
+            };
             self.settle_node(plan, edge.target, &mut dead);
         }
         while let Some(id) = dead.pop_front() {
@@ -479,18 +484,32 @@ impl Run {
     fn settle_node(&mut self, plan: &Plan, index: usize, dead: &mut VecDeque<usize>) {
         let graph = plan.graph();
         let mut delivered = false;
+        let mut not_taken = false;
         for id in &graph.incoming[index] {
             match self.tokens[*id] {
                 Token::Waiting => return,
                 Token::Delivered => delivered = true,
+                Token::NotTaken => not_taken = true,
                 Token::Dead => {}
             }
         }
-        if delivered {
+        if delivered && !(not_taken && self.is_turned_away(plan, index)) {
             self.queue.push_back(index);
         } else {
             dead.extend(&graph.outgoing[index]);
         }
+    }
+
+    /// Whether a person's answer turned the run away from a node: it hangs on an output of a gate that was not taken, and
+    /// nothing behind that gate led to it.
+    fn is_turned_away(&self, plan: &Plan, index: usize) -> bool {
+        let graph = plan.graph();
+        let incoming = &graph.incoming[index];
+        let with = |wanted: Token| incoming.iter().filter(move |id| self.tokens[**id] == wanted);
+        with(Token::NotTaken).any(|turned| {
+            let behind = graph.behind(graph.edges[*turned].source);
+            with(Token::Delivered).all(|led| !behind[graph.edges[*led].source])
+        })
     }
 
     /// Whether what happens in it is part of what a caller sees.

@@ -164,6 +164,7 @@ impl Serialize for Run {
         let tokens = self.tokens.iter().map(|token| match token {
             Token::Waiting => 'w',
             Token::Delivered => 'd',
+            Token::NotTaken => 'n',
             Token::Dead => 'x',
         });
         Stored::<&Names, &Trigger, &[PastMessage], &[Said], &Child> {
@@ -208,6 +209,7 @@ impl<'de> Deserialize<'de> for Run {
         let tokens = stored.tokens.chars().map(|letter| match letter {
             'w' => Ok(Token::Waiting),
             'd' => Ok(Token::Delivered),
+            'n' => Ok(Token::NotTaken),
             'x' => Ok(Token::Dead),
             other => Err(de::Error::custom(format!("there is no edge token {other:?}"))),
         });

@@ -376,7 +376,12 @@ fn a_join_across_a_gate_runs_once_after_the_answer() {
         &[("s", "d0"), ("s", "h0"), ("d0", "d1"), ("h0.0", "d1")],
     );
     let host = TestHost::new();
-    for (outcome, text) in [(Approve, "join: a proceed"), (Reject, "join: a reject")] {
+    // What hangs on Proceed does not run after Reject, although the branch beside the gate leads to it too.
+    let ways: [(_, &[&str], _); 2] = [
+        (Approve, &["s", "d0", "h0", "d1"], "join: a proceed"),
+        (Reject, &["s", "d0", "h0"], "reject"),
+    ];
+    for (outcome, ran, text) in ways {
         let (mut run, _) = stopped(&plan, json!({}), &host);
         let stored = serde_json::to_string(&run).unwrap();
         run = serde_json::from_str(&stored).unwrap();
@@ -385,10 +390,7 @@ fn a_join_across_a_gate_runs_once_after_the_answer() {
         assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
         assert_eq!(
             (order(&run), run.final_text()),
-            (
-                vec!["s".into(), "d0".into(), "h0".into(), "d1".into()],
-                text.to_owned()
-            )
+            (ran.iter().map(|id| (*id).to_owned()).collect(), text.to_owned())
         );
     }
 }

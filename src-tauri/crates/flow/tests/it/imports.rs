@@ -32,20 +32,21 @@ fn every_kind_that_does_not_run_is_listed_with_its_label() {
     };
     let nodes = vec![
         start(json!({})),
-        other("httpAgentflow_0", "Call API"),
+        other("puzzleAgentflow_0", "Call API"),
         other("mysteryAgentflow_0", "Riddle"),
         other("loopAgentflow_0", "Again"),
     ];
     let edges = json!([
-        {"source": "startAgentflow_0", "target": "httpAgentflow_0"},
-        {"source": "httpAgentflow_0", "target": "mysteryAgentflow_0"},
+        {"source": "startAgentflow_0", "target": "puzzleAgentflow_0"},
+        {"source": "puzzleAgentflow_0", "target": "mysteryAgentflow_0"},
         {"source": "mysteryAgentflow_0", "target": "loopAgentflow_0"},
     ]);
     let refusal = refusal(&json!({"nodes": nodes, "edges": edges}).to_string());
     assert_eq!(
         refusal.to_string(),
-        "This flow cannot be imported: these steps are of kinds that are not there yet: HTTP “Call API” (httpAgentflow_0), \
-         Loop “Again” (loopAgentflow_0); these steps are of kinds that AgentFlow v2 does not have: mysteryAgentflow “Riddle” (mysteryAgentflow_0)"
+        "This flow cannot be imported: these steps are of kinds that AgentFlow v2 does not have: \
+         puzzleAgentflow “Call API” (puzzleAgentflow_0), mysteryAgentflow “Riddle” (mysteryAgentflow_0); \
+         the Loop “Again” (loopAgentflow_0) does not say to which node it leads back"
     );
     let found: Vec<_> = refusal
         .problems()
@@ -55,9 +56,9 @@ fn every_kind_that_does_not_run_is_listed_with_its_label() {
     assert_eq!(
         found,
         [
-            (ProblemKind::NotSupportedYet, "Call API"),
+            (ProblemKind::UnknownKind, "Call API"),
             (ProblemKind::UnknownKind, "Riddle"),
-            (ProblemKind::NotSupportedYet, "Again")
+            (ProblemKind::Setting, "Again")
         ]
     );
 }
@@ -152,7 +153,7 @@ fn a_gate_inside_an_iteration_is_refused() {
     refused(
         &text,
         ProblemKind::GateInIteration,
-        &["“Gate” (humanInputAgentflow_0) lies inside an Iteration", "Each"],
+        &["“Gate” (humanInputAgentflow_0) lies inside the Iteration “Each”"],
     );
 }
 

@@ -237,17 +237,43 @@ impl Graph {
         )
     }
 
+    /// Which nodes lie behind a node, itself included.
+    fn behind(&self, node: usize) -> Vec<bool> {
+        let mut behind = vec![false; self.kinds.len() + 1];
+        behind[node] = true;
+        // Edges lead from lower to higher numbers only.
+        for index in node + 1..behind.len() {
+            behind[index] = self
+                .edges
+                .iter()
+                .any(|(source, _, target)| *target == index && behind[*source]);
+        }
+        behind
+    }
+
     /// Which nodes must run, found without tokens: a node runs if one of its edges comes from a node that runs, by
-    /// the output that it takes.
+    /// the output that it takes; but one that hangs on the other output of a gate only if something behind that gate
+    /// leads to it.
     fn expected(&self) -> Vec<bool> {
         let mut runs = vec![false; self.kinds.len() + 1];
         runs[0] = true;
         for index in 1..runs.len() {
-            runs[index] = self.edges.iter().any(|(source, output, target)| {
-                *target == index
-                    && runs[*source]
-                    && (!self.decides(*source) || (*output == 0) == self.kinds[*source - 1].1)
-            });
+            let incoming = self.edges.iter().filter(|(_, _, target)| *target == index);
+            let taken = |source: usize, output: usize| {
+                !self.decides(source) || (output == 0) == self.kinds[source - 1].1
+            };
+            let (led, turned): (Vec<_>, Vec<_>) = incoming
+                .filter(|(source, _, _)| runs[*source])
+                .partition(|(source, output, _)| taken(*source, *output));
+            let is_gate = |node: usize| node > 0 && self.kinds[node - 1].0 == 3;
+            let turned_away = turned
+                .iter()
+                .filter(|(source, _, _)| is_gate(*source))
+                .any(|(gate, _, _)| {
+                    let behind = self.behind(*gate);
+                    led.iter().all(|(source, _, _)| !behind[*source])
+                });
+            runs[index] = !led.is_empty() && !turned_away;
         }
         runs
     }
