@@ -2,14 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod called_flows;
 mod conditions;
 mod custom_functions;
 mod examples;
 mod gates;
 mod html;
 mod imports;
+mod iterations;
 mod joins;
+mod loops;
 mod properties;
 mod starts;
+mod steps;
 mod support;
 mod templates;

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use countersign_domain::{Outcome, Role, Timestamp};
+use countersign_domain::{DocumentHash, Outcome, Role, Timestamp};
 use countersign_flow::{
-    Advance, Answer, Host, HostFuture, Incoming, NodeFailure, PastMessage, Plan, Run, RunInput, Script, Stop,
+    Advance, Answer, CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Incoming, NodeFailure,
+    PastMessage, Plan, Run, RunInput, Script, Stop,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -17,7 +19,17 @@ pub(crate) struct TestHost {
     /// What scripts return, and those that ran.
     run_script: RunScript,
     scripts: Mutex<Vec<Script>>,
+    /// What HTTP targets answer, and what they were asked.
+    answer_http: AnswerHttp,
+    requests: Mutex<Vec<HttpRequest>>,
+    /// The flows that can be called, by id.
+    flows: HashMap<String, CalledFlow>,
+    /// How long was slept in all.
+    slept: Mutex<Duration>,
 }
+
+type AnswerHttp =
+    Box<dyn Fn(&HttpRequest) -> HostFuture<'static, Result<HttpResponse, String>> + Send + Sync>;
 
 type RunScript = Box<dyn Fn(&Script) -> Result<Option<Value>, String> + Send + Sync>;
 
@@ -28,7 +40,46 @@ impl TestHost {
             variables: HashMap::from([("V".to_owned(), "secret".to_owned())]),
             run_script: Box::new(|script| Err(format!("no script was expected: {}", script.code))),
             scripts: Mutex::default(),
+            answer_http: Box::new(|request| {
+                let message = format!("no request was expected: {}", request.url);
+                Box::pin(std::future::ready(Err(message)))
+            }),
+            requests: Mutex::default(),
+            flows: HashMap::new(),
+            slept: Mutex::default(),
         }
+    }
+
+    /// The same with a target for requests, which may take its time.
+    pub(crate) fn with_http(
+        self,
+        answer: impl Fn(&HttpRequest) -> HostFuture<'static, Result<HttpResponse, String>> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            answer_http: Box::new(answer),
+            ..self
+        }
+    }
+
+    /// The same with a flow that others can call.
+    pub(crate) fn with_flow(mut self, id: &str, text: &str) -> Self {
+        let flow = CalledFlow {
+            name: format!("Flow {id}"),
+            document: DocumentHash::of(text),
+            plan: Plan::parse(text).unwrap(),
+        };
+        self.flows.insert(id.to_owned(), flow);
+        self
+    }
+
+    /// The requests that were made.
+    pub(crate) fn requests(&self) -> Vec<HttpRequest> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// How long was slept in all.
+    pub(crate) fn slept(&self) -> Duration {
+        *self.slept.lock().unwrap()
     }
 
     /// The same with an engine for scripts.
@@ -73,6 +124,26 @@ impl Host for TestHost {
             .collect()
     }
 
+    fn sleep(&self, duration: Duration) -> HostFuture<'_, ()> {
+        *self.slept.lock().unwrap() += duration;
+        Box::pin(std::future::ready(()))
+    }
+
+    fn http(&self, request: HttpRequest) -> HostFuture<'_, Result<HttpResponse, String>> {
+        let answer = (self.answer_http)(&request);
+        self.requests.lock().unwrap().push(request);
+        answer
+    }
+
+    fn called_flow(&self, id: &str) -> Option<CalledFlow> {
+        self.flows.get(id).cloned()
+    }
+
+    fn plan(&self, document: &DocumentHash) -> Option<Plan> {
+        let known = self.flows.values().find(|flow| flow.document == *document);
+        known.map(|flow| flow.plan.clone())
+    }
+
     fn script(&self, script: Script) -> HostFuture<'_, Result<Option<Value>, String>> {
         let returned = (self.run_script)(&script);
         self.scripts.lock().unwrap().push(script);
@@ -80,15 +151,77 @@ impl Host for TestHost {
     }
 }
 
+/// An answer with a JSON body.
+pub(crate) fn ok(body: &Value) -> HttpResponse {
+    HttpResponse {
+        status: 200,
+        status_text: "OK".to_owned(),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.to_string().into_bytes(),
+    }
+}
+
+/// An answer that is there at once.
+pub(crate) fn at_once(response: HttpResponse) -> HostFuture<'static, Result<HttpResponse, String>> {
+    Box::pin(std::future::ready(Ok(response)))
+}
+
+/// An HTTP step.
+pub(crate) fn http(short: &str, inputs: Value) -> Value {
+    let mut step = node(short, "Call", inputs);
+    step["data"].as_object_mut().unwrap().remove("inputParams");
+    step
+}
+
+/// A Loop back to a node.
+pub(crate) fn back(short: &str, target: &str, more: Value) -> Value {
+    let mut inputs = json!({"loopBackToNode": format!("{}-Target", id(target))});
+    for (key, value) in more.as_object().unwrap() {
+        inputs[key] = value.clone();
+    }
+    let mut step = node(short, "Again", inputs);
+    step["data"].as_object_mut().unwrap().remove("inputParams");
+    step
+}
+
+/// An Iteration over a list.
+pub(crate) fn each(short: &str, list: &str) -> Value {
+    let mut step = node(short, "Each", json!({"iterationInput": list}));
+    step["data"].as_object_mut().unwrap().remove("inputParams");
+    step
+}
+
+/// A node that lies inside an Iteration.
+pub(crate) fn inside(iteration: &str, mut node: Value) -> Value {
+    node["parentNode"] = id(iteration).into();
+    node["extent"] = "parent".into();
+    node
+}
+
+/// A step that calls another flow.
+pub(crate) fn call(short: &str, flow: &str, input: &str) -> Value {
+    let inputs = json!({"executeFlowSelectedFlow": flow, "executeFlowInput": input});
+    let mut step = node(short, "Call it", inputs);
+    step["data"].as_object_mut().unwrap().remove("inputParams");
+    step
+}
+
 /// `s`, `h0`, `c0`, `d0` stand for the ids of Start, Human Input, Condition and Direct Reply.
 pub(crate) fn id(short: &str) -> String {
     let (kind, number) = short.split_at(1);
+    if !number.bytes().all(|digit| digit.is_ascii_digit()) {
+        return short.to_owned();
+    }
     let name = match kind {
         "s" => "startAgentflow",
         "h" => "humanInputAgentflow",
         "c" => "conditionAgentflow",
         "d" => "directReplyAgentflow",
         "f" => "customFunctionAgentflow",
+        "l" => "loopAgentflow",
+        "i" => "iterationAgentflow",
+        "e" => "executeFlowAgentflow",
+        "t" => "httpAgentflow",
         _ => return short.to_owned(),
     };
     format!("{name}_{}", if number.is_empty() { "0" } else { number })
