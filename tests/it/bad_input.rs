@@ -1,21 +1,23 @@
 //! Everything wrong that the issue lists: a clear answer, no trace in the queue, and the next good call works.
 
+use countersign_testkit::flows::FlowOptions;
+use countersign_testkit::{Headless, HttpResponse, Installation, flows};
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Serve, Setup, flows};
+use crate::support::installation;
 
 /// A host with a flow whose gate would leave a trace, and a way to see that there is none.
 struct Watched {
-    serve: Serve,
+    serve: Headless,
     flow: String,
-    _setup: Setup,
+    _setup: Installation,
 }
 
 impl Watched {
     fn new() -> Self {
-        let setup = Setup::new();
+        let setup = installation();
         let serve = setup.start();
-        let flow = serve.import("gate", &flows::gate(json!({})));
+        let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
         Self {
             serve,
             flow,
@@ -23,7 +25,7 @@ impl Watched {
         }
     }
 
-    fn post(&self, content_type: &str, body: &[u8]) -> Reply {
+    fn post(&self, content_type: &str, body: &[u8]) -> HttpResponse {
         let path = format!("/api/v1/webhook/{}", self.flow);
         self.serve
             .call("POST", &path, &[("content-type", content_type)], Some(body))
@@ -31,7 +33,7 @@ impl Watched {
 
     /// The answer is a clear refusal in the usual shape.
     #[track_caller]
-    fn assert_refused(&self, what: &str, reply: &Reply, status: u16) {
+    fn assert_refused(&self, what: &str, reply: &HttpResponse, status: u16) {
         let body = reply.json();
         assert_eq!(reply.status, status, "{what}: {}", reply.text());
         assert_eq!(body["statusCode"], status, "{what}: {}", reply.text());
@@ -121,14 +123,117 @@ fn calls_that_are_wrong() {
     watched.assert_alive();
 }
 
+/// 512 characters of a chat's name are enough, and it is shown to people: it must not steer what shows it.
+#[test]
+fn chat_ids_that_are_no_names() {
+    let watched = Watched::new();
+    let long = "x".repeat(513);
+    let wide = "é".repeat(513);
+    for chat in [
+        long.as_str(),
+        &wide,
+        "a\nb",
+        "a\r\nb",
+        "a\tb",
+        "a\u{0}b",
+        "\u{1b}[2J",
+        "a\u{7f}b",
+        "a\u{9b}31m",
+        "a\u{85}b",
+        "a\u{202e}b",
+        "a\u{202a}b",
+        "a\u{2066}b",
+        "a\u{2069}b",
+        "a\u{200e}b",
+        "a\u{200f}b",
+        "a\u{61c}b",
+    ] {
+        let shown: String = chat.escape_debug().take(20).collect();
+        let reply = watched
+            .serve
+            .post(&watched.flow, &json!({ "item": "v1", "chatId": chat }));
+        watched.assert_refused(&format!("{shown} as a chat"), &reply, 400);
+        // Nothing can wait under such a name either; which of the two is said does not matter.
+        let answer = json!({ "chatId": chat, "humanInput": { "type": "proceed" } });
+        let reply = watched.serve.post(&watched.flow, &answer);
+        let status = if reply.status == 404 { 404 } else { 400 };
+        watched.assert_refused(&format!("an answer to {shown}"), &reply, status);
+    }
+    for chat in [
+        "x".repeat(512),
+        "é".repeat(512),
+        "Release 2.4 – naïve 日本".to_owned(),
+    ] {
+        let call = json!({ "item": "v1", "chatId": chat });
+        let stopped = watched
+            .serve
+            .post(&watched.flow, &call)
+            .expect(200, "a name of at most 512 characters");
+        assert_eq!(stopped.json()["chatId"], *chat);
+        let answer = json!({ "chatId": chat, "humanInput": { "type": "reject" } });
+        watched
+            .serve
+            .post(&watched.flow, &answer)
+            .expect(200, "and its answer");
+    }
+}
+
+#[test]
+fn an_answer_by_get_changes_nothing() {
+    let watched = Watched::new();
+    let any = FlowOptions::sync().with(json!({ "webhookMethod": "", "webhookContentType": "" }));
+    let get = FlowOptions::sync().with(json!({ "webhookMethod": "GET" }));
+    let json_type = [("content-type", "application/json")];
+    let flows = [
+        ("POST", watched.flow.clone()),
+        (
+            "POST",
+            watched.serve.import("any", &flows::start_gate_replies(&any)),
+        ),
+        (
+            "GET",
+            watched.serve.import("get", &flows::start_gate_replies(&get)),
+        ),
+    ];
+    for (method, flow) in &flows {
+        let path = format!("/api/v1/webhook/{flow}");
+        let call = Some(&b"{\"item\":\"v1\"}"[..]);
+        let stopped = watched
+            .serve
+            .call(method, &path, &json_type, call)
+            .expect(200, "stopped")
+            .json();
+        let before = watched.serve.pending();
+        let answer = json!({ "chatId": stopped["chatId"], "humanInput": { "type": "proceed" } }).to_string();
+        for method in ["GET", "HEAD"] {
+            let reply = watched
+                .serve
+                .call(method, &path, &json_type, Some(answer.as_bytes()))
+                .expect(405, "only a call that changes something may answer");
+            assert!(
+                method == "HEAD" || reply.message().len() > 20,
+                "it says what to do instead: {}",
+                reply.text()
+            );
+            assert_eq!(watched.serve.pending(), before, "{method} answered");
+        }
+        watched
+            .serve
+            .call("POST", &path, &json_type, Some(answer.as_bytes()))
+            .expect(200, "a POST answers");
+    }
+}
+
 #[test]
 fn bodies_that_are_too_much() {
     let watched = Watched::new();
-    let mut large = b"{\"item\":\"".to_vec();
-    large.resize(51 * 1024 * 1024, b'x');
-    large.extend(b"\"}");
-    watched.assert_refused("51 MiB", &watched.post("application/json", &large), 413);
-    drop(large);
+    for size in [51, 70] {
+        let mut large = b"{\"item\":\"".to_vec();
+        large.resize(size * 1024 * 1024, b'x');
+        large.extend(b"\"}");
+        let reply = watched.post("application/json", &large);
+        watched.assert_refused(&format!("{size} MiB"), &reply, 413);
+    }
 
     let path = format!("/api/v1/webhook/{}", watched.flow);
     let huge = [
@@ -204,7 +309,12 @@ fn requests_that_are_no_http() {
     watched.assert_alive();
 }
 
-fn import(watched: &Watched, document: &str) -> Reply {
+/// A good flow, to be spoilt.
+fn gate() -> Value {
+    serde_json::from_str(&flows::start_gate_replies(&FlowOptions::sync())).expect("a flow is JSON")
+}
+
+fn import(watched: &Watched, document: &str) -> HttpResponse {
     let body = json!({ "name": "bad", "flowData": document });
     watched.serve.manage("POST", "/api/v1/chatflows", Some(&body))
 }
@@ -269,7 +379,7 @@ fn files_that_are_no_flow() {
 #[test]
 fn flows_with_faults_name_them() {
     let watched = Watched::new();
-    let mut unknown = flows::gate(json!({}));
+    let mut unknown = gate();
     for (index, (name, label)) in [
         ("httpAgentflow", "Ask the weather"),
         ("llmAgentflow", "Summarise"),
@@ -294,7 +404,7 @@ fn flows_with_faults_name_them() {
         );
     }
 
-    let mut two_starts = flows::gate(json!({}));
+    let mut two_starts = gate();
     let mut start = two_starts["nodes"][0].clone();
     start["id"] = json!("startAgentflow_1");
     start["data"]["id"] = json!("startAgentflow_1");
@@ -304,7 +414,7 @@ fn flows_with_faults_name_them() {
     watched.assert_refused("two starts", &reply, 400);
     assert!(reply.message().contains("Another start"), "{}", reply.message());
 
-    let mut dangling = flows::gate(json!({}));
+    let mut dangling = gate();
     dangling["edges"][1]["target"] = json!("directReplyAgentflow_77");
     let reply = import(&watched, &dangling.to_string());
     watched.assert_refused("a dangling edge", &reply, 400);
@@ -314,7 +424,7 @@ fn flows_with_faults_name_them() {
         reply.message()
     );
 
-    let mut cycle = flows::gate(json!({}));
+    let mut cycle = gate();
     cycle["edges"][1]["target"] = json!("humanInputAgentflow_0");
     watched.assert_refused("a cycle", &import(&watched, &cycle.to_string()), 400);
     watched.assert_alive();
@@ -322,9 +432,9 @@ fn flows_with_faults_name_them() {
 
 #[test]
 fn a_template_with_an_unknown_reference_stays_as_it_is() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("hello", &flows::hello(json!({})));
+    let flow = serve.import("hello", &flows::start_reply(&FlowOptions::sync()));
     let reply = serve
         .post(&flow, &json!({ "whom": "Ada" }))
         .expect(200, "an unknown reference is no failure");

@@ -1,20 +1,27 @@
 //! The commands against a running host: what they print, and their exit status.
 
 use std::process::Output;
+use std::time::Duration;
 
+use countersign_testkit::flows::FlowOptions;
+use countersign_testkit::{
+    CallbackReceiver, Connection, Headless, Installation, ScriptedReply, eventually, flows,
+};
 use serde_json::{Value, json};
 
-use crate::support::{Receiver, Serve, Setup, eventually, flows, serve::command};
+use crate::support::installation;
+
+const SOON: Duration = Duration::from_secs(10);
 
 struct Console<'a> {
-    setup: &'a Setup,
+    setup: &'a Installation,
 }
 
 impl Console<'_> {
     fn run(&self, arguments: &[&str]) -> Output {
-        command()
+        self.setup
+            .bare_command()
             .env("USER", "ada")
-            .env("HOME", self.setup.folder())
             .arg("--data-dir")
             .arg(self.setup.data_dir())
             .args(arguments)
@@ -51,13 +58,13 @@ impl Console<'_> {
     }
 }
 
-fn gate_file(setup: &Setup) -> String {
+fn gate_file(setup: &Installation) -> String {
     let file = setup.folder().join("release gate.json");
-    std::fs::write(&file, flows::gate(json!({})).to_string()).expect("a file");
+    std::fs::write(&file, flows::start_gate_replies(&FlowOptions::sync())).expect("a file");
     file.display().to_string()
 }
 
-fn ask(serve: &Serve, flow: &str, item: &str) -> String {
+fn ask(serve: &Headless, flow: &str, item: &str) -> String {
     let stopped = serve
         .post(flow, &json!({ "item": item }))
         .expect(200, "stopped")
@@ -67,7 +74,7 @@ fn ask(serve: &Serve, flow: &str, item: &str) -> String {
 
 #[test]
 fn import_list_show_and_answer() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     let console = Console { setup: &setup };
     assert!(console.expect(0, &["list"]).contains("Nothing waits"));
@@ -156,7 +163,7 @@ fn import_list_show_and_answer() {
 
 #[test]
 fn exit_statuses_are_the_documented_ones() {
-    let setup = Setup::new();
+    let setup = installation();
     let console = Console { setup: &setup };
     console.expect(3, &["list"]);
     let help = console.expect(0, &["--help"]);
@@ -167,11 +174,31 @@ fn exit_statuses_are_the_documented_ones() {
         "3  nothing is running",
         "4  the approval had an answer",
         "5  there is nothing",
+        "continue ",
+        "standard error",
     ] {
         assert!(help.contains(line), "{line:?} is not documented:\n{help}");
     }
+    for command in [
+        "serve",
+        "import",
+        "flows",
+        "list",
+        "show",
+        "approve",
+        "reject",
+        "continue",
+        "callbacks",
+        "doctor",
+    ] {
+        let help = console.expect(0, &[command, "--help"]);
+        assert!(
+            help.contains("Exit status:"),
+            "{command} --help says nothing of it"
+        );
+    }
     let serve = setup.start();
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     let id = ask(&serve, &flow, "v1");
     console.expect(2, &["lst"]);
     console.expect(2, &["approve"]);
@@ -219,10 +246,10 @@ fn exit_statuses_are_the_documented_ones() {
 
 #[test]
 fn a_part_of_an_id_must_be_enough() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     let console = Console { setup: &setup };
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     let (first, second) = (ask(&serve, &flow, "v1"), ask(&serve, &flow, "v2"));
     assert_eq!(first[..6], second[..6], "ids of the same moment begin alike");
     let output = console.run(&["approve", &first[..6]]);
@@ -236,7 +263,7 @@ fn a_part_of_an_id_must_be_enough() {
 
 #[test]
 fn callbacks_and_doctor_tell_how_it_is() {
-    let setup = Setup::new();
+    let setup = installation();
     let console = Console { setup: &setup };
     let text = console.expect(1, &["doctor"]);
     assert!(
@@ -260,23 +287,19 @@ fn callbacks_and_doctor_tell_how_it_is() {
         "{text}"
     );
 
-    let receiver = Receiver::new();
+    let receiver = CallbackReceiver::new();
     assert!(console.expect(0, &["callbacks"]).contains("No callbacks"));
     let flow = serve.import(
         "hello",
-        &flows::hello(flows::calling_back(&receiver.url("/cb"), "secret")),
+        &flows::start_reply(&FlowOptions::callback(receiver.url("/cb"), Some("secret"))),
     );
     serve
         .post(&flow, &json!({ "who": "Ada" }))
         .expect(202, "accepted");
-    eventually(
-        "the callback is delivered",
-        std::time::Duration::from_secs(10),
-        || {
-            let page = console.json(&["callbacks"]);
-            (page["callbacks"][0]["state"] == "delivered").then_some(())
-        },
-    );
+    eventually("the callback is delivered", SOON, || {
+        let page = console.json(&["callbacks"]);
+        (page["callbacks"][0]["state"] == "delivered").then_some(())
+    });
     let table = console.expect(0, &["callbacks", "--state", "delivered"]);
     assert!(
         table.contains("SUCCESS") && table.contains("200") && table.contains(&receiver.url("/cb")),
@@ -285,11 +308,141 @@ fn callbacks_and_doctor_tell_how_it_is() {
 }
 
 #[test]
-fn long_lists_are_read_page_by_page() {
-    let setup = Setup::new();
+fn a_callback_is_shown_with_its_attempts_and_its_body() {
+    let setup = installation();
     let serve = setup.start();
     let console = Console { setup: &setup };
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let receiver = CallbackReceiver::answering(|_, _| ScriptedReply::status(200).body("thank you"));
+    let flow = serve.import(
+        "hello",
+        &flows::start_reply(&FlowOptions::callback(receiver.url("/cb"), Some("secret"))),
+    );
+    serve
+        .post(&flow, &json!({ "who": "Ada" }))
+        .expect(202, "accepted");
+    serve.wait_until_idle(SOON);
+    let sent = receiver.received().remove(0);
+    let page = console.json(&["callbacks"]);
+    let listed = &page["callbacks"][0];
+    assert_eq!((&page["waiting"], &page["failing"]), (&json!(0), &json!(0)));
+    assert!(listed.get("body").is_none(), "the list has no bodies: {listed}");
+
+    let id = sent.id();
+    let short = &id[id.len() - 8..];
+    let shown = console.json(&["callbacks", short]);
+    assert_eq!(
+        (&shown["id"], shown["body"].as_str().map(str::as_bytes)),
+        (&json!(id), Some(&sent.body[..]))
+    );
+    let text = console.expect(0, &["callbacks", &id]);
+    for part in [
+        "SUCCESS",
+        "delivered",
+        "200",
+        "thank you",
+        "Hello Ada!",
+        &id,
+        &receiver.url("/cb"),
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+    console.expect(2, &["callbacks", "ab"]);
+    console.expect(2, &["callbacks", short, "--state", "waiting"]);
+    console.expect(5, &["callbacks", "ffffffff"]);
+    console.expect(5, &["callbacks", "0192f0c1-7b1e-7c3a-9d55-0a1b2c3d4e5f"]);
+}
+
+#[test]
+fn what_will_not_work_is_said_at_the_import_and_in_the_list() {
+    let setup = installation();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    assert_eq!(
+        console.json(&["import", &gate_file(&setup)])["problems"],
+        json!([])
+    );
+    assert!(!console.expect(0, &["flows"]).contains("will not work"));
+    let file = setup.folder().join("odd one.json");
+    let import = |document: String| {
+        std::fs::write(&file, document).expect("a file");
+        let file = file.display().to_string();
+        let text = console.expect(0, &["import", &file]);
+        assert!(text.contains("What will not work in odd one"), "{text}");
+        (text, console.json(&["import", &file]))
+    };
+    let (text, flow) = import(flows::start_reply(&FlowOptions::callback(
+        "ftp://ci.example.org/cb",
+        None,
+    )));
+    let problem = flow["problems"][0].as_str().expect("a problem");
+    assert!(text.contains(problem), "{problem:?} is missing in\n{text}");
+    let (text, _) = import(flows::start_reply(
+        &FlowOptions::sync().with(json!({ "startInputType": "telepathy" })),
+    ));
+    assert!(text.contains("nothing can start it"), "{text}");
+    let table = console.expect(0, &["flows"]);
+    assert!(
+        table.contains("What will not work in odd one") && table.contains(problem),
+        "{table}"
+    );
+    assert_eq!(serve.get("/api/v1/chatflows").as_array().map(Vec::len), Some(5));
+}
+
+#[test]
+fn the_list_is_short_and_show_is_whole() {
+    let setup = installation();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let long = format!("What\n{}\nthe end of it", "a line of the question\n".repeat(100));
+    let options = FlowOptions::sync().asking(long);
+    let flow = serve.import("gate", &flows::start_gate_replies(&options));
+    let id = ask(&serve, &flow, "the payload");
+    let listed = console.json(&["list"])["approvals"][0].clone();
+    assert!(
+        listed.get("payload").is_none() && !listed["body"].to_string().contains("the end of it"),
+        "{listed}"
+    );
+    assert_eq!(listed["bodyTruncated"], true);
+    let shown = console.json(&["show", &id[id.len() - 8..]]);
+    assert_eq!(shown["payload"]["body"]["item"], "the payload");
+    let page = console.expect(0, &["show", &id]);
+    assert!(
+        page.contains("the end of it") && page.contains("the payload"),
+        "{page}"
+    );
+}
+
+#[test]
+fn only_an_interrupted_run_can_be_continued() {
+    let setup = installation();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
+    let id = ask(&serve, &flow, "v1");
+    let execution = serve.get(&format!("/api/v1/approvals/{id}"))["executionId"].clone();
+    let execution = execution.as_str().expect("an id");
+    let before = serve.pending();
+    let output = console.run(&["continue", execution, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let failure: Value = serde_json::from_slice(&output.stderr).expect("a failure in JSON on standard error");
+    assert_eq!(failure["code"], "not-waiting", "{failure}");
+    assert_eq!(serve.pending(), before, "the question waits as before");
+    console.expect(0, &["approve", &id]);
+    serve.wait_for_execution(execution, "FINISHED");
+    console.expect(1, &["continue", execution]);
+    console.expect(2, &["continue"]);
+    console.expect(2, &["continue", "ab"]);
+    console.expect(2, &["continue", "../../secret"]);
+    console.expect(5, &["continue", "ffffffff"]);
+    console.expect(5, &["continue", "0192f0c1-7b1e-7c3a-9d55-0a1b2c3d4e5f"]);
+}
+
+#[test]
+fn long_lists_are_read_page_by_page() {
+    let setup = installation();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     for item in 0..230 {
         ask(&serve, &flow, &item.to_string());
     }
@@ -301,20 +454,28 @@ fn long_lists_are_read_page_by_page() {
 
 #[test]
 fn a_second_signal_does_not_wait() {
-    let setup = Setup::new();
+    let setup = installation();
     let mut serve = setup.start();
     // A call whose body never comes holds the first shutdown up; the second signal ends it at once.
     let mut connection = serve.connect();
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     let head = format!(
-        "POST /api/v1/webhook/{flow} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        "POST /api/v1/webhook/{flow} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+         content-length: 100\r\nexpect: 100-continue\r\n\r\n",
         serve.address
     );
-    let waiting = std::thread::spawn(move || connection.send_raw(head.as_bytes()).map(|reply| reply.status));
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    connection
+        .write_raw(head.as_bytes())
+        .expect("the host takes the head");
+    let reply = connection.read_head().expect("an answer to the head");
+    assert_eq!(reply.status, 100, "the host waits for the body now");
+
     serve.terminate();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    eventually("no new connection is taken", SOON, || {
+        Connection::open(&serve.address).is_err().then_some(())
+    });
+    assert!(serve.is_running(), "the call that is under way is waited for");
     serve.terminate();
-    serve.wait(std::time::Duration::from_secs(3));
-    let _ = waiting.join().expect("the client ends");
+    let status = serve.wait(Duration::from_secs(3));
+    assert_eq!(status.code(), Some(1), "it was cut off: {}", serve.log());
 }

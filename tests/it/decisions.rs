@@ -1,17 +1,19 @@
 //! `POST /api/v1/approvals/{id}/decision`: every answer of the contract.
 
+use countersign_testkit::flows::FlowOptions;
+use countersign_testkit::{Headless, HttpResponse, flows};
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Serve, Setup, flows};
+use crate::support::installation;
 
 /// A host with one question that waits; its approval.
-fn asked(serve: &Serve) -> Value {
-    let flow = serve.import("gate", &flows::gate(json!({})));
+fn asked(serve: &Headless) -> Value {
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     serve.post(&flow, &json!({ "item": "v1" })).expect(200, "stopped");
     serve.pending().remove(0)
 }
 
-fn post(serve: &Serve, id: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+fn post(serve: &Headless, id: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse {
     let token = format!("Bearer {}", serve.token);
     let mut all = vec![
         ("authorization", token.as_str()),
@@ -28,7 +30,7 @@ fn post(serve: &Serve, id: &str, headers: &[(&str, &str)], body: &str) -> Reply 
 
 #[test]
 fn an_answer_is_taken_once_and_the_second_one_is_told_who_when_and_where() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     let approval = asked(&serve);
     let id = approval["id"].as_str().expect("an id");
@@ -79,7 +81,7 @@ fn an_answer_is_taken_once_and_the_second_one_is_told_who_when_and_where() {
 
 #[test]
 fn what_is_no_answer_is_refused_and_changes_nothing() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     let approval = asked(&serve);
     let id = approval["id"].as_str().expect("an id");
@@ -149,7 +151,7 @@ fn what_is_no_answer_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_decision_outlives_its_flow() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     let approval = asked(&serve);
     let flow = approval["flowId"].as_str().expect("a flow");

@@ -1,21 +1,10 @@
 //! Every example that ships imports and runs to each of its ends.
 
-use std::path::{Path, PathBuf};
-
+use countersign_testkit::flows::{example, examples};
+use countersign_testkit::{CallbackReceiver, eventually};
 use serde_json::{Value, json};
 
-use crate::support::{Receiver, Setup, eventually};
-
-fn examples() -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/fixtures/flows");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(&dir)
-        .expect("the examples are there")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    found.sort();
-    found
-}
+use crate::support::installation;
 
 /// A call that fits every example.
 fn order() -> Value {
@@ -28,32 +17,28 @@ fn order() -> Value {
 #[test]
 fn the_four_examples_of_the_issue_are_there() {
     assert!(examples().len() >= 4, "{:?}", examples());
-    for path in examples() {
-        let text = std::fs::read_to_string(&path).expect("an example can be read");
+    for name in examples() {
         let document: Value =
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            serde_json::from_str(&example(&name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(
             document["nodes"].is_array() && document["edges"].is_array(),
-            "{} is an export",
-            path.display()
+            "{name} is an export"
         );
     }
 }
 
 #[test]
 fn every_example_runs_to_its_end_whatever_is_answered() {
-    let setup = Setup::new().with(&["--outbound-loopback", "allow"]);
+    let setup = installation().with(&["--outbound-loopback", "allow"]);
     let serve = setup.start();
-    let receiver = Receiver::new();
+    let receiver = CallbackReceiver::new();
     let default = json!({ "callbackUrl": receiver.url("/default") });
     serve
         .manage("PATCH", "/api/v1/settings", Some(&default))
         .expect(200, "settings");
     let mut stops = 0;
-    for path in examples() {
-        let shown = path.display();
-        let text = std::fs::read_to_string(&path).expect("an example can be read");
-        let mut document: Value = serde_json::from_str(&text).expect("an example is JSON");
+    for shown in examples() {
+        let mut document: Value = serde_json::from_str(&example(&shown)).expect("an example is JSON");
         // An example may call a receiver that is not there in this test.
         for node in document["nodes"].as_array_mut().expect("nodes") {
             if node["data"]["inputs"]["callbackUrl"]
@@ -63,7 +48,7 @@ fn every_example_runs_to_its_end_whatever_is_answered() {
                 node["data"]["inputs"]["callbackUrl"] = json!(receiver.url("/example"));
             }
         }
-        let flow = serve.import(&shown.to_string(), &document);
+        let flow = serve.import(&shown, &document.to_string());
         for outcome in ["approve", "reject"] {
             for amount in [5, 500, 50_000] {
                 let mut body = order();

@@ -3,15 +3,17 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use countersign_testkit::flows::FlowOptions;
+use countersign_testkit::{flows, wait_for_end};
 use serde_json::json;
 
-use crate::support::{Setup, flows, serve::wait_for_end};
+use crate::support::installation;
 
 #[test]
 fn a_second_copy_says_so_and_ends_within_three_seconds() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     serve.post(&flow, &json!({ "item": "v1" })).expect(200, "stopped");
     for _ in 0..3 {
         let started = Instant::now();
@@ -43,7 +45,7 @@ fn a_second_copy_says_so_and_ends_within_three_seconds() {
 
 #[test]
 fn the_folder_is_free_again_at_once_after_a_kill() {
-    let setup = Setup::new();
+    let setup = installation();
     for _ in 0..3 {
         setup.start().kill();
     }
@@ -57,10 +59,10 @@ fn the_folder_is_free_again_at_once_after_a_kill() {
 
 #[test]
 fn a_taken_port_is_named() {
-    let setup = Setup::new();
+    let setup = installation();
     let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = other.local_addr().expect("an address").to_string();
-    let mut command = crate::support::serve::command();
+    let mut command = setup.bare_command();
     command
         .args([
             "serve",
@@ -85,10 +87,10 @@ fn a_taken_port_is_named() {
 
 #[test]
 fn a_data_folder_that_cannot_be_used_is_named() {
-    let setup = Setup::new();
+    let setup = installation();
     let file = setup.folder().join("file");
     std::fs::write(&file, "not a folder").expect("a file");
-    let mut command = crate::support::serve::command();
+    let mut command = setup.bare_command();
     command
         .args([
             "serve",
@@ -116,11 +118,11 @@ fn a_data_folder_that_cannot_be_used_is_named() {
 
 #[test]
 fn configuration_comes_from_file_environment_and_flag_in_this_order() {
-    let setup = Setup::new().with_config("listen = \"127.0.0.1:1\"\nlog = \"debug\"\n");
+    let setup = installation().with_config("listen = \"127.0.0.1:1\"\nlog = \"debug\"\n");
     let serve = setup.start();
     assert!(!serve.address.ends_with(":1"), "the flag wins over the file");
     drop(serve);
-    let mut command = crate::support::serve::command();
+    let mut command = setup.bare_command();
     command
         .args(["serve", "--notifications", "off", "--json"])
         .env("COUNTERSIGN_DATA_DIR", setup.data_dir());

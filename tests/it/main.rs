@@ -16,6 +16,7 @@ mod guards;
 mod instance;
 mod kill;
 mod management;
+mod payload;
 mod race;
 mod restart;
 mod webhook;

@@ -1,19 +1,29 @@
 //! The management API: shapes, paging, settings, events.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use countersign_testkit::flows::FlowOptions;
+use countersign_testkit::{CallbackReceiver, Headless, ScriptedReply, eventually, flows};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Receiver, Setup, eventually, flows};
+use crate::support::{Dice, installation};
 
 const SOON: Duration = Duration::from_secs(10);
 
+/// The size of what was sent, as JSON text.
+fn approval_payload_bytes(serve: &Headless, approval: &Value) -> u64 {
+    let path = format!("/api/v1/approvals/{}", approval["id"].as_str().expect("an id"));
+    let size = serve.get(&path)["payload"].to_string().len();
+    u64::try_from(size).expect("a size")
+}
+
 #[test]
 fn an_approval_shows_everything_that_is_asked() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("Release", &flows::gate(json!({})));
+    let flow = serve.import("Release", &flows::start_gate_replies(&FlowOptions::sync()));
     let headers = [
         ("content-type", "application/json"),
         ("authorization", "Bearer of-the-sender"),
@@ -34,7 +44,7 @@ fn an_approval_shows_everything_that_is_asked() {
         ("executionId", &stopped["executionId"]),
         ("chatId", &stopped["chatId"]),
         ("nodeId", &json!("humanInputAgentflow_0")),
-        ("nodeLabel", &json!("Gate")),
+        ("nodeLabel", &json!("Gate 0")),
         ("title", &json!("Release v1 now?")),
         ("feedbackEnabled", &json!(true)),
         ("signed", &json!(false)),
@@ -49,35 +59,46 @@ fn an_approval_shows_everything_that_is_asked() {
         created.len() == 24 && created.ends_with('Z'),
         "RFC 3339 with milliseconds: {created}"
     );
-    assert_eq!(approval["payload"]["body"], json!({ "item": "v1" }));
-    assert_eq!(approval["payload"]["headers"]["authorization"], "[REDACTED]");
     assert_eq!(
-        approval["ifApproved"].as_array().map(Vec::len),
-        Some(1),
-        "one step follows: {approval}"
-    );
-    assert!(
-        approval["ifRejected"][0]
-            .as_str()
-            .is_some_and(|step| step.contains("held")),
-        "{approval}"
+        (&approval["bodyTruncated"], approval["payloadBytes"].as_u64()),
+        (&json!(false), Some(approval_payload_bytes(&serve, approval)))
     );
     let alone = serve.get(&format!(
         "/api/v1/approvals/{}",
         approval["id"].as_str().expect("an id")
     ));
-    assert_eq!(&alone, approval, "the list and the single one are the same");
+    for (key, value) in approval.as_object().expect("an object") {
+        if key != "bodyTruncated" {
+            assert_eq!(&alone[key], value, "{key} is the same in the list and alone");
+        }
+    }
+    assert_eq!(alone["payload"]["body"], json!({ "item": "v1" }));
+    assert_eq!(alone["payload"]["headers"]["authorization"], "[REDACTED]");
+    assert_eq!(
+        alone["ifApproved"].as_array().map(Vec::len),
+        Some(1),
+        "one step follows: {alone}"
+    );
     assert!(
-        !page.to_string().contains("of-the-sender"),
+        alone["ifRejected"][0]
+            .as_str()
+            .is_some_and(|step| step.contains("held")),
+        "{alone}"
+    );
+    for part in ["payload", "ifApproved", "ifRejected"] {
+        assert!(approval.get(part).is_none(), "the list has no {part}");
+    }
+    assert!(
+        !page.to_string().contains("of-the-sender") && !alone.to_string().contains("of-the-sender"),
         "secrets of the sender are not kept"
     );
 }
 
 #[test]
 fn lists_page_from_the_newest_without_gaps_or_repeats() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     let mut asked: Vec<Value> = (0..23)
         .map(|item| {
             serve
@@ -147,10 +168,10 @@ fn lists_page_from_the_newest_without_gaps_or_repeats() {
 
 #[test]
 fn executions_have_flowises_shape() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let gate = serve.import("gate", &flows::gate(json!({})));
-    let hello = serve.import("hello", &flows::hello(json!({})));
+    let gate = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
+    let hello = serve.import("hello", &flows::start_reply(&FlowOptions::sync()));
     let stopped = serve
         .post(&gate, &json!({ "item": "v1" }))
         .expect(200, "stopped")
@@ -198,12 +219,12 @@ fn executions_have_flowises_shape() {
 
 #[test]
 fn flows_are_kept_unchanged_listed_replaced_and_deleted() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     // Spacing, key order and unknown keys are the author's and stay.
     let document = format!(
         "{{ \"viewport\": {{}},\n{}",
-        &flows::gate(json!({})).to_string()[1..]
+        &flows::start_gate_replies(&FlowOptions::sync())[1..]
     );
     let body = json!({ "name": "Release", "flowData": document, "type": "AGENTFLOW", "deployed": false });
     let imported = serve.manage("POST", "/api/v1/chatflows", Some(&body)).json();
@@ -229,7 +250,9 @@ fn flows_are_kept_unchanged_listed_replaced_and_deleted() {
     assert_eq!(flow["steps"].as_array().map(Vec::len), Some(4), "{flow}");
 
     // The file that Flowise writes is taken as it is.
-    let export = serve.manage("POST", "/api/v1/chatflows", Some(&flows::hello(json!({}))));
+    let export: Value =
+        serde_json::from_str(&flows::start_reply(&FlowOptions::sync())).expect("a flow is JSON");
+    let export = serve.manage("POST", "/api/v1/chatflows", Some(&export));
     assert!(
         matches!(export.status, 200 | 201),
         "a plain export: {}",
@@ -252,7 +275,7 @@ fn flows_are_kept_unchanged_listed_replaced_and_deleted() {
     let deleted = serve.manage("DELETE", &format!("/api/v1/chatflows/{id}/webhook-secret"), None);
     assert_eq!(deleted.status, 204);
 
-    let other = flows::hello(json!({})).to_string();
+    let other = flows::start_reply(&FlowOptions::sync());
     serve
         .manage(
             "PUT",
@@ -290,14 +313,128 @@ fn flows_are_kept_unchanged_listed_replaced_and_deleted() {
     );
 }
 
+/// What a flow says in this document; the number makes documents differ.
+fn numbered(number: usize) -> String {
+    flows::start_reply(&FlowOptions::sync()).replace("Hello ", &format!("Hello {number} "))
+}
+
+/// The flows as the API has them, without what a restart may change: the port in their URLs.
+fn flows_of(serve: &Headless) -> Vec<Value> {
+    let mut flows = serve.get("/api/v1/chatflows");
+    let flows = flows.as_array_mut().expect("a list");
+    for flow in &mut *flows {
+        flow.as_object_mut().expect("an object").remove("webhookUrl");
+    }
+    flows.sort_by_key(|flow| flow["id"].to_string());
+    std::mem::take(flows)
+}
+
+/// Each flow runs the document that the API shows.
+#[track_caller]
+fn assert_live(serve: &Headless, flows: &[Value]) {
+    for flow in flows {
+        let id = flow["id"].as_str().expect("an id");
+        let reply = serve
+            .post(id, &json!({ "who": "Ada" }))
+            .expect(200, "the flow can be called");
+        let text = reply.json()["text"].as_str().expect("a text").to_owned();
+        let template = text.replace("Ada", "{{ $webhook.body.who }}");
+        let document = flow["flowData"].as_str().expect("a document");
+        assert!(
+            document.contains(&template),
+            "{id} ran another document than the stored one: {text}"
+        );
+    }
+}
+
+#[test]
+fn flows_that_change_at_once_are_the_same_in_memory_and_on_disk() {
+    const THREADS: usize = 8;
+    const CHANGES: usize = 40;
+    let setup = installation();
+    let serve = Arc::new(setup.start());
+    let shared: Vec<String> = (0..3)
+        .map(|number| serve.import("shared", &numbered(number)))
+        .collect();
+    let ids = Arc::new(Mutex::new(shared));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let (serve, ids) = (Arc::clone(&serve), Arc::clone(&ids));
+            std::thread::spawn(move || {
+                let mut dice = Dice::new();
+                for change in 0..CHANGES {
+                    let number = 1_000 * (thread + 1) + change;
+                    let body = json!({ "name": format!("flow {number}"), "flowData": numbered(number) });
+                    let id = {
+                        let ids = ids.lock().expect("no thread panics with the lock");
+                        let index = usize::try_from(dice.roll(0..1_000)).expect("a small number");
+                        ids[index % ids.len()].clone()
+                    };
+                    let path = format!("/api/v1/chatflows/{id}");
+                    // Half of the changes meet on the same few flows.
+                    let status = match dice.roll(0..10) {
+                        0..=1 => {
+                            let reply = serve.manage("POST", "/api/v1/chatflows", Some(&body));
+                            let id = reply.json()["id"].as_str().expect("an id").to_owned();
+                            ids.lock().expect("no thread panics with the lock").push(id);
+                            reply.status
+                        }
+                        2 => serve.manage("DELETE", &path, None).status,
+                        3 => {
+                            serve
+                                .manage("POST", &format!("{path}/webhook-secret"), None)
+                                .status
+                        }
+                        _ => serve.manage("PUT", &path, Some(&body)).status,
+                    };
+                    assert!(
+                        matches!(status, 200 | 201 | 204 | 404),
+                        "a change was refused with {status}"
+                    );
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("no thread fails");
+    }
+    let before = flows_of(&serve);
+    assert!(!before.is_empty(), "some flows are left");
+    assert_live(&serve, &before);
+    let known = ids.lock().expect("no thread panics with the lock").clone();
+    let gone: Vec<String> = known
+        .into_iter()
+        .filter(|id| !before.iter().any(|flow| flow["id"] == **id))
+        .collect();
+    for id in &gone {
+        serve
+            .post(id, &json!({ "who": "Ada" }))
+            .expect(404, "a deleted flow cannot be called");
+    }
+
+    let serve = Arc::into_inner(serve).expect("all threads are gone");
+    serve.kill();
+    let serve = setup.start();
+    let after = flows_of(&serve);
+    assert_eq!(after, before, "the disk has what the memory had");
+    assert_live(&serve, &after);
+    for id in &gone {
+        serve
+            .post(id, &json!({ "who": "Ada" }))
+            .expect(404, "a deleted flow stays deleted");
+    }
+}
+
 #[test]
 fn callbacks_show_each_attempt_and_can_be_sent_again() {
-    let setup = Setup::new().with_config("retry-plan-seconds = [0]\n");
+    let setup = installation().with_config("retry-plan-seconds = [0]\n");
     let serve = setup.start();
-    let receiver = Receiver::answering(|_, before| Answer::Status(if before == 0 { 503 } else { 200 }));
+    let receiver = CallbackReceiver::answering(|_, before| {
+        ScriptedReply::status(if before == 0 { 503 } else { 200 }).body("ok")
+    });
     let flow = serve.import(
         "hello",
-        &flows::hello(flows::calling_back(&receiver.url("/cb"), "secret")),
+        &flows::start_reply(&FlowOptions::callback(receiver.url("/cb"), Some("secret"))),
     );
     serve
         .post(&flow, &json!({ "who": "Ada" }))
@@ -318,15 +455,17 @@ fn callbacks_show_each_attempt_and_can_be_sent_again() {
         (&json!(1), &json!(503), &json!("scheduled"))
     );
     assert_eq!(attempt["response"], "ok", "what the receiver said is kept");
+    assert!(callback.get("body").is_none(), "the list has no bodies");
+    let whole = serve.get(&format!("/api/v1/callbacks/{id}"));
     assert_eq!(
-        callback["body"].as_str().map(str::as_bytes),
-        Some(&receiver.arrivals()[0].body[..])
+        whole["body"].as_str().map(str::as_bytes),
+        Some(&receiver.received()[0].body[..])
     );
 
     serve
         .manage("POST", &format!("/api/v1/callbacks/{id}/redeliver"), None)
         .expect(200, "sent again");
-    let arrivals = receiver.wait_for(2, SOON);
+    let arrivals = receiver.blocking_wait_for(2, SOON);
     assert_eq!(
         (arrivals[1].id(), &arrivals[1].body),
         (arrivals[0].id(), &arrivals[0].body)
@@ -346,9 +485,9 @@ fn callbacks_show_each_attempt_and_can_be_sent_again() {
 
 #[test]
 fn settings_keep_secrets_to_themselves_and_can_be_tried() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let receiver = Receiver::new();
+    let receiver = CallbackReceiver::new();
     let change = json!({ "callbackUrl": receiver.url("/test"), "callbackSecret": "a very secret secret" });
     let reply = serve
         .manage("PATCH", "/api/v1/settings", Some(&change))
@@ -379,7 +518,7 @@ fn settings_keep_secrets_to_themselves_and_can_be_tried() {
         (&tried["delivered"], &tried["signed"], &tried["status"]),
         (&json!(true), &json!(true), &json!(200))
     );
-    receiver.wait_for(1, SOON)[0].assert_signed("a very secret secret");
+    receiver.blocking_wait_for(1, SOON)[0].assert_signed("a very secret secret");
     let removed = json!({ "callbackSecret": "" });
     serve
         .manage("PATCH", "/api/v1/settings", Some(&removed))
@@ -409,7 +548,7 @@ fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn the_data_folder_is_private() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     let mode =
         |path: &std::path::Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
@@ -421,7 +560,7 @@ fn the_data_folder_is_private() {
 
 #[test]
 fn status_and_probes_tell_how_it_is() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     let status = serve.get("/api/v1/status");
     assert_eq!(
@@ -443,7 +582,7 @@ fn status_and_probes_tell_how_it_is() {
             .text(),
         "pong"
     );
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     serve.post(&flow, &json!({ "item": "v1" })).expect(200, "stopped");
     let status = serve.get("/api/v1/status");
     assert_eq!(
@@ -454,7 +593,7 @@ fn status_and_probes_tell_how_it_is() {
 
 #[test]
 fn events_tell_what_changes() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     let mut stream = serve.connect();
     let token = format!("Bearer {}", serve.token);
@@ -487,7 +626,7 @@ fn events_tell_what_changes() {
         }
         panic!("no event: {what}");
     };
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     wait_for("a flow was imported", &|event| event["kind"] == "flows");
     let stopped = serve
         .post(&flow, &json!({ "item": "v1" }))

@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, Barrier};
 
+use countersign_testkit::flows::FlowOptions;
+use countersign_testkit::{Connection, Headless, flows};
 use serde_json::{Value, json};
 
-use crate::support::{Serve, Setup, flows};
+use crate::support::installation;
 
 const THREADS: usize = 8;
 
@@ -27,12 +29,7 @@ struct Answer {
 }
 
 /// Answers over the management API or the webhook; the thread's number says which and what.
-fn answer(
-    thread: usize,
-    connection: &mut crate::support::Connection,
-    serve: &Serve,
-    approval: &Value,
-) -> Answer {
+fn answer(thread: usize, connection: &mut Connection, serve: &Headless, approval: &Value) -> Answer {
     let approve = thread.is_multiple_of(2);
     let wanted = if approve { "approved" } else { "rejected" };
     let token = format!("Bearer {}", serve.token);
@@ -80,9 +77,9 @@ fn answer(
 
 #[test]
 fn of_many_answers_at_once_exactly_one_wins() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = Arc::new(setup.start());
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     let rounds = rounds();
     let start = Arc::new(Barrier::new(THREADS + 1));
     let end = Arc::new(Barrier::new(THREADS + 1));

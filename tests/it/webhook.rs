@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
+use countersign_testkit::flows::FlowOptions;
+use countersign_testkit::{CallbackReceiver, Headless, HttpResponse, ScriptedReply, flows, hmac_sha256};
 use serde_json::{Value, json};
 
-use crate::support::receiver::digest;
-use crate::support::{Answer, Receiver, Reply, Serve, Setup, flows};
+use crate::support::{assert_only, installation};
 
 const SECRET: &str = "whsec_Y291bnRlcnNpZ24gdGVzdCBzZWNyZXQ=";
-const QUIET: Duration = Duration::from_millis(400);
 const SOON: Duration = Duration::from_secs(10);
 
 /// What an error answer must look like, and that its message is this one.
 #[track_caller]
-fn assert_refused(reply: &Reply, status: u16, message: &str) {
+fn assert_refused(reply: &HttpResponse, status: u16, message: &str) {
     let body = reply.json();
     assert_eq!(reply.status, status, "{message}: {}", reply.text());
     assert_eq!(body["message"], message);
@@ -30,7 +30,13 @@ fn assert_refused(reply: &Reply, status: u16, message: &str) {
     assert_eq!(reply.header("content-type"), Some("application/json"));
 }
 
-fn json_call(serve: &Serve, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+fn json_call(
+    serve: &Headless,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> HttpResponse {
     let mut all = vec![("content-type", "application/json")];
     all.extend_from_slice(headers);
     serve.call(method, path, &all, Some(body.as_bytes()))
@@ -38,9 +44,12 @@ fn json_call(serve: &Serve, method: &str, path: &str, headers: &[(&str, &str)], 
 
 #[test]
 fn a_flow_that_cannot_be_called_says_why() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let chat = serve.import("chat", &flows::hello(json!({ "startInputType": "chatInput" })));
+    let chat = serve.import(
+        "chat",
+        &flows::start_reply(&FlowOptions::sync().with(json!({ "startInputType": "chatInput" }))),
+    );
     let unknown = "11111111-1111-4111-8111-111111111111";
     for (id, status, message) in [
         (
@@ -72,11 +81,11 @@ fn a_flow_that_cannot_be_called_says_why() {
 
 #[test]
 fn method_type_and_declared_fields_are_checked_in_this_order() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     let flow = serve.import(
         "checked",
-        &flows::hello(json!({
+        &flows::start_reply(&FlowOptions::sync().with(json!({
             "webhookEnableValidation": true,
             "webhookHeaderParams": [{ "name": "X-Source", "required": true }, { "name": "X-Run", "required": true }],
             "webhookBodyParams": [
@@ -86,7 +95,7 @@ fn method_type_and_declared_fields_are_checked_in_this_order() {
                 { "name": "tags", "type": "array[string]", "required": false },
             ],
             "webhookQueryParams": [{ "name": "lane", "required": true }],
-        })),
+        }))),
     );
     let path = format!("/api/v1/webhook/{flow}");
     assert_refused(
@@ -161,12 +170,12 @@ fn method_type_and_declared_fields_are_checked_in_this_order() {
 
 #[test]
 fn signatures_are_checked_before_everything_else_about_the_call() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     let signed = |kind: &str| {
-        flows::hello(json!({
+        flows::start_reply(&FlowOptions::sync().with(json!({
             "webhookEnableAuth": true, "webhookSignatureType": kind, "webhookSignatureHeader": "X-Hub-Signature-256",
-        }))
+        })))
     };
     let flow = serve.import("hmac", &signed("hmac-sha256"));
     let path = format!("/api/v1/webhook/{flow}");
@@ -195,7 +204,7 @@ fn signatures_are_checked_before_everything_else_about_the_call() {
     let invalid = "Invalid webhook signature";
     assert_refused(&json_call(&serve, "POST", &path, &[], body), 401, missing);
     assert_refused(&json_call(&serve, "PUT", &path, &[], body), 401, missing);
-    let right = hex::encode(digest(secret.as_bytes(), body.as_bytes()));
+    let right = hex::encode(hmac_sha256(secret.as_bytes(), body.as_bytes()));
     let mut flipped = right.clone().into_bytes();
     flipped[10] = if flipped[10] == b'0' { b'1' } else { b'0' };
     let flipped = String::from_utf8(flipped).expect("hexadecimal");
@@ -257,9 +266,12 @@ fn signatures_are_checked_before_everything_else_about_the_call() {
 
 #[test]
 fn a_failing_step_is_a_500_with_flowises_words_in_front() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("fails", &flows::condition(json!({}), "no such comparison"));
+    let flow = serve.import(
+        "fails",
+        &flows::start_condition_gate(&FlowOptions::sync(), "no such comparison"),
+    );
     let reply = serve
         .post(&flow, &json!({ "amount": 5 }))
         .expect(500, "the comparison does not exist");
@@ -274,9 +286,9 @@ fn a_failing_step_is_a_500_with_flowises_words_in_front() {
 
 #[test]
 fn a_sync_call_is_answered_with_the_result() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("hello", &flows::hello(json!({})));
+    let flow = serve.import("hello", &flows::start_reply(&FlowOptions::sync()));
     let headers = [("authorization", "Bearer s3cret-of-the-sender"), ("x-lane", "7")];
     let path = format!("/api/v1/webhook/{flow}?ref=a%26b");
     let reply = json_call(&serve, "POST", &path, &headers, r#"{"who":"Ada"}"#).expect(200, "sync");
@@ -316,9 +328,12 @@ fn a_sync_call_is_answered_with_the_result() {
 
 #[test]
 fn a_form_with_a_payload_is_read_as_json() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("form", &flows::hello(json!({ "webhookContentType": "" })));
+    let flow = serve.import(
+        "form",
+        &flows::start_reply(&FlowOptions::sync().with(json!({ "webhookContentType": "" }))),
+    );
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let path = format!("/api/v1/webhook/{flow}");
     let reply = serve.call("POST", &path, &form, Some(b"payload=%7B%22who%22%3A%22Ada%22%7D"));
@@ -329,9 +344,9 @@ fn a_form_with_a_payload_is_read_as_json() {
 
 #[test]
 fn a_sync_gate_stops_and_is_answered_over_the_webhook() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     for (word, text) in [("proceed", "released v1"), ("reject", "held v1")] {
         let stopped = serve
             .post(&flow, &json!({ "item": "v1" }))
@@ -390,9 +405,9 @@ fn a_sync_gate_stops_and_is_answered_over_the_webhook() {
 
 #[test]
 fn an_answer_that_means_nothing_changes_nothing() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("gate", &flows::gate(json!({})));
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     let stopped = serve
         .post(&flow, &json!({ "item": "v1" }))
         .expect(200, "stopped")
@@ -441,12 +456,12 @@ fn an_answer_that_means_nothing_changes_nothing() {
 
 #[test]
 fn async_calls_are_answered_by_callbacks_signed_both_ways_and_in_order() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     for secret in [SECRET, "plain text secret"] {
-        let receiver = Receiver::new();
-        let start = flows::calling_back(&receiver.url("/cb"), secret);
-        let flow = serve.import("async", &flows::gate(start));
+        let receiver = CallbackReceiver::new();
+        let start = FlowOptions::callback(receiver.url("/cb"), Some(secret));
+        let flow = serve.import("async", &flows::start_gate_replies(&start));
         let accepted = serve
             .post(&flow, &json!({ "item": "v1" }))
             .expect(202, "accepted")
@@ -458,7 +473,7 @@ fn async_calls_are_answered_by_callbacks_signed_both_ways_and_in_order() {
             "chat and status only: {accepted}"
         );
 
-        let stopped = receiver.wait_for(1, SOON).remove(0);
+        let stopped = receiver.blocking_wait_for(1, SOON).remove(0);
         stopped.assert_signed(secret);
         assert_eq!(stopped.header("content-type"), Some("application/json"));
         let body = stopped.json();
@@ -474,7 +489,7 @@ fn async_calls_are_answered_by_callbacks_signed_both_ways_and_in_order() {
         let answer = json!({ "chatId": accepted["chatId"], "humanInput": { "type": "reject" } });
         let resumed = serve.post(&flow, &answer).expect(202, "an async resume").json();
         assert_eq!(resumed, accepted);
-        let success = receiver.wait_for(2, SOON).remove(1);
+        let success = receiver.blocking_wait_for(2, SOON).remove(1);
         success.assert_signed(secret);
         let body = success.json();
         assert_eq!(
@@ -491,22 +506,25 @@ fn async_calls_are_answered_by_callbacks_signed_both_ways_and_in_order() {
             "{}",
             again.message()
         );
-        receiver.assert_only(2, QUIET);
+        assert_only(2, &receiver, &serve);
     }
 }
 
 #[test]
 fn an_async_run_that_fails_reports_an_error() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let receiver = Receiver::new();
-    let start = flows::calling_back(&receiver.url("/cb"), SECRET);
-    let flow = serve.import("fails", &flows::condition(start, "no such comparison"));
+    let receiver = CallbackReceiver::new();
+    let start = FlowOptions::callback(receiver.url("/cb"), Some(SECRET));
+    let flow = serve.import(
+        "fails",
+        &flows::start_condition_gate(&start, "no such comparison"),
+    );
     let accepted = serve
         .post(&flow, &json!({ "amount": 5 }))
         .expect(202, "accepted")
         .json();
-    let error = receiver.wait_for(1, SOON).remove(0);
+    let error = receiver.blocking_wait_for(1, SOON).remove(0);
     error.assert_signed(SECRET);
     let body = error.json();
     assert_eq!(
@@ -522,22 +540,22 @@ fn an_async_run_that_fails_reports_an_error() {
 
 #[test]
 fn only_2xx_is_a_delivery_and_every_attempt_is_the_same_message() {
-    let setup = Setup::new().with_config("retry-plan-seconds = [0, 0, 0, 0, 0]\n");
+    let setup = installation().with_config("retry-plan-seconds = [0, 0, 0, 0, 0]\n");
     let serve = setup.start();
-    let receiver = Receiver::answering(|_, before| match before {
-        0 => Answer::Status(500),
-        1 => Answer::Redirect,
-        2 => Answer::Drop,
-        _ => Answer::Status(204),
+    let receiver = CallbackReceiver::answering(|_, before| match before {
+        0 => ScriptedReply::status(500),
+        1 => ScriptedReply::status(307).header("location", "/landed"),
+        2 => ScriptedReply::dropped(),
+        _ => ScriptedReply::status(204),
     });
     let flow = serve.import(
         "hello",
-        &flows::hello(flows::calling_back(&receiver.url("/cb"), SECRET)),
+        &flows::start_reply(&FlowOptions::callback(receiver.url("/cb"), Some(SECRET))),
     );
     serve
         .post(&flow, &json!({ "who": "Ada" }))
         .expect(202, "accepted");
-    let arrivals = receiver.wait_for(4, SOON);
+    let arrivals = receiver.blocking_wait_for(4, SOON);
     for arrival in &arrivals {
         assert_eq!(arrival.path, "/cb", "a redirect is not followed");
         assert_eq!(
@@ -547,7 +565,7 @@ fn only_2xx_is_a_delivery_and_every_attempt_is_the_same_message() {
         );
         arrival.assert_signed(SECRET);
     }
-    receiver.assert_only(4, QUIET);
+    assert_only(4, &receiver, &serve);
     let callback = serve.get(&format!("/api/v1/callbacks/{}", arrivals[0].id()));
     assert_eq!(callback["state"], "delivered");
     let statuses: Vec<&Value> = callback["attempts"]
@@ -565,18 +583,19 @@ fn only_2xx_is_a_delivery_and_every_attempt_is_the_same_message() {
 
 #[test]
 fn the_quick_attempts_come_after_0_3_and_6_seconds() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let receiver = Receiver::answering(|_, before| Answer::Status(if before < 2 { 503 } else { 200 }));
+    let receiver =
+        CallbackReceiver::answering(|_, before| ScriptedReply::status(if before < 2 { 503 } else { 200 }));
     let flow = serve.import(
         "hello",
-        &flows::hello(flows::calling_back(&receiver.url("/cb"), SECRET)),
+        &flows::start_reply(&FlowOptions::callback(receiver.url("/cb"), Some(SECRET))),
     );
     let posted = std::time::Instant::now();
     serve
         .post(&flow, &json!({ "who": "Ada" }))
         .expect(202, "accepted");
-    let arrivals = receiver.wait_for(3, Duration::from_secs(20));
+    let arrivals = receiver.blocking_wait_for(3, Duration::from_secs(20));
     let gaps = [
         arrivals[0].at - posted,
         arrivals[1].at - arrivals[0].at,
@@ -593,12 +612,13 @@ fn the_quick_attempts_come_after_0_3_and_6_seconds() {
 
 #[test]
 fn a_success_never_overtakes_its_stop() {
-    let setup = Setup::new().with_config("retry-plan-seconds = [0, 1, 1, 1, 1]\n");
+    let setup = installation().with_config("retry-plan-seconds = [0, 1, 1, 1, 1]\n");
     let serve = setup.start();
-    let receiver = Receiver::answering(|_, before| Answer::Status(if before < 2 { 500 } else { 200 }));
+    let receiver =
+        CallbackReceiver::answering(|_, before| ScriptedReply::status(if before < 2 { 500 } else { 200 }));
     let flow = serve.import(
         "gate",
-        &flows::gate(flows::calling_back(&receiver.url("/cb"), SECRET)),
+        &flows::start_gate_replies(&FlowOptions::callback(receiver.url("/cb"), Some(SECRET))),
     );
     serve
         .post(&flow, &json!({ "item": "v1" }))
@@ -608,7 +628,7 @@ fn a_success_never_overtakes_its_stop() {
         .decide(approval["id"].as_str().expect("an id"), "approve")
         .expect(200, "decided meanwhile");
     let statuses: Vec<String> = receiver
-        .wait_for(4, SOON)
+        .blocking_wait_for(4, SOON)
         .iter()
         .map(|arrival| arrival.status())
         .collect();
@@ -617,14 +637,17 @@ fn a_success_never_overtakes_its_stop() {
 
 #[test]
 fn a_flow_without_a_url_uses_the_one_of_the_settings() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let receiver = Receiver::new();
-    let flow = serve.import("async", &flows::hello(json!({ "webhookResponseMode": "async" })));
+    let receiver = CallbackReceiver::new();
+    let flow = serve.import(
+        "async",
+        &flows::start_reply(&FlowOptions::sync().with(json!({ "webhookResponseMode": "async" }))),
+    );
     serve
         .post(&flow, &json!({ "who": "nobody" }))
         .expect(202, "fire and forget");
-    receiver.assert_only(0, QUIET);
+    assert_only(0, &receiver, &serve);
 
     let change = json!({ "callbackUrl": receiver.url("/default"), "callbackSecret": SECRET });
     serve
@@ -633,7 +656,7 @@ fn a_flow_without_a_url_uses_the_one_of_the_settings() {
     serve
         .post(&flow, &json!({ "who": "Ada" }))
         .expect(202, "accepted");
-    let callback = receiver.wait_for(1, SOON).remove(0);
+    let callback = receiver.blocking_wait_for(1, SOON).remove(0);
     assert_eq!(
         (callback.path.as_str(), callback.json()["data"]["text"].as_str()),
         ("/default", Some("Hello Ada!"))
@@ -643,10 +666,13 @@ fn a_flow_without_a_url_uses_the_one_of_the_settings() {
 
 #[test]
 fn a_callers_callback_url_is_off_unless_allowed_and_only_for_listed_origins() {
-    let setup = Setup::new().with(&["--outbound-loopback", "allow"]);
+    let setup = installation().with(&["--outbound-loopback", "allow"]);
     let serve = setup.start();
-    let receiver = Receiver::new();
-    let flow = serve.import("hello", &flows::hello(json!({ "callbackSecret": SECRET })));
+    let receiver = CallbackReceiver::new();
+    let flow = serve.import(
+        "hello",
+        &flows::start_reply(&FlowOptions::sync().with(json!({ "callbackSecret": SECRET }))),
+    );
     let path = format!("/api/v1/webhook/{flow}");
     let call = |url: &str| {
         json_call(
@@ -675,9 +701,9 @@ fn a_callers_callback_url_is_off_unless_allowed_and_only_for_listed_origins() {
         "an origin that is not listed: {}",
         refused.text()
     );
-    receiver.assert_only(0, QUIET);
+    assert_only(0, &receiver, &serve);
 
-    settings(json!({ "callerCallbackOrigins": [format!("http://{}", receiver.address)] }));
+    settings(json!({ "callerCallbackOrigins": [format!("http://{}", receiver.address())] }));
     for wrong in ["ftp://127.0.0.1/x", "not a url", "/relative"] {
         assert_refused(
             &call(wrong),
@@ -686,7 +712,7 @@ fn a_callers_callback_url_is_off_unless_allowed_and_only_for_listed_origins() {
         );
     }
     call(&url).expect(202, "a listed origin makes the call asynchronous");
-    let callback = receiver.wait_for(1, SOON).remove(0);
+    let callback = receiver.blocking_wait_for(1, SOON).remove(0);
     assert_eq!(
         (callback.path.as_str(), callback.status().as_str()),
         ("/caller", "SUCCESS")
@@ -696,11 +722,12 @@ fn a_callers_callback_url_is_off_unless_allowed_and_only_for_listed_origins() {
 
 #[test]
 fn a_callers_url_never_reaches_this_machine_by_default() {
-    let setup = Setup::new();
+    // With one attempt only, so that the refused one is the end of it.
+    let setup = installation().with_config("retry-plan-seconds = [0]\n");
     let serve = setup.start();
-    let receiver = Receiver::new();
-    let flow = serve.import("hello", &flows::hello(json!({})));
-    let origin = format!("http://{}", receiver.address);
+    let receiver = CallbackReceiver::new();
+    let flow = serve.import("hello", &flows::start_reply(&FlowOptions::sync()));
+    let origin = format!("http://{}", receiver.address());
     let change = json!({ "acceptCallerCallbackUrl": true, "callerCallbackOrigins": [origin] });
     serve
         .manage("PATCH", "/api/v1/settings", Some(&change))
@@ -714,15 +741,18 @@ fn a_callers_url_never_reaches_this_machine_by_default() {
         r#"{"who":"Ada"}"#,
     );
     assert!(matches!(reply.status, 202 | 400 | 403), "{}", reply.text());
-    receiver.assert_only(0, Duration::from_secs(1));
+    assert_only(0, &receiver, &serve);
 }
 
 #[test]
 fn an_async_flow_with_a_callback_that_is_no_web_address_is_refused() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
     for url in ["ftp://127.0.0.1/x", "not a url", "/relative"] {
-        let flow = serve.import(url, &flows::gate(flows::calling_back(url, SECRET)));
+        let flow = serve.import(
+            url,
+            &flows::start_gate_replies(&FlowOptions::callback(url, Some(SECRET))),
+        );
         let reply = serve.post(&flow, &json!({ "item": "v1" }));
         assert_refused(
             &reply,
@@ -735,10 +765,13 @@ fn an_async_flow_with_a_callback_that_is_no_web_address_is_refused() {
 
 #[test]
 fn two_gates_ask_one_after_the_other() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("two", &flows::two_gates(json!({})));
-    let first = serve.post(&flow, &json!({})).expect(200, "stopped").json();
+    let flow = serve.import("two", &flows::start_two_gates(&FlowOptions::sync()));
+    let first = serve
+        .post(&flow, &json!({ "item": "v1" }))
+        .expect(200, "stopped")
+        .json();
     let chat = first["chatId"].clone();
     let answer = |node: &str, word: &str| {
         serve.post(
@@ -755,7 +788,7 @@ fn two_gates_ask_one_after_the_other() {
     let done = answer("humanInputAgentflow_1", "reject")
         .expect(200, "done")
         .json();
-    assert_eq!(done["text"], "stopped at second");
+    assert_eq!(done["text"], "held late v1");
     let states: Vec<Value> = done["agentFlowExecutedData"]
         .as_array()
         .expect("records")
@@ -767,9 +800,12 @@ fn two_gates_ask_one_after_the_other() {
 
 #[test]
 fn a_condition_asks_only_on_its_branch() {
-    let setup = Setup::new();
+    let setup = installation();
     let serve = setup.start();
-    let flow = serve.import("refund", &flows::condition(json!({}), "larger"));
+    let flow = serve.import(
+        "refund",
+        &flows::start_condition_gate(&FlowOptions::sync(), "larger"),
+    );
     let small = serve
         .post(&flow, &json!({ "amount": 5 }))
         .expect(200, "small")

@@ -1,29 +1,20 @@
-//! What the tests stand on: the host as a process, an HTTP client without opinions, a callback receiver, flows.
+//! What only these tests need; the rest is in `countersign-testkit`.
 
-pub(crate) mod flows;
-pub(crate) mod http;
-pub(crate) mod receiver;
-pub(crate) mod serve;
+use std::time::Duration;
 
-use std::time::{Duration, Instant};
+use countersign_testkit::{CallbackReceiver, Headless, Installation};
 
-pub(crate) use http::{Connection, Reply};
-pub(crate) use receiver::{Answer, Arrival, Receiver};
-pub(crate) use serve::{Serve, Setup};
+/// An empty data folder for the command under test.
+pub(crate) fn installation() -> Installation {
+    Installation::new(env!("CARGO_BIN_EXE_countersign"))
+}
 
-/// Asks again and again until there is an answer.
-///
-/// # Panics
-/// If there is none in time; `what` says what was waited for.
-pub(crate) fn eventually<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(started.elapsed() < within, "not within {within:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+/// Checks that so many callbacks have come and that none is still to come, nor a further attempt.
+#[track_caller]
+pub(crate) fn assert_only(count: usize, receiver: &CallbackReceiver, host: &Headless) {
+    host.wait_until_idle(Duration::from_secs(15));
+    let received = receiver.received();
+    assert_eq!(received.len(), count, "unexpected callbacks: {received:?}");
 }
 
 /// Numbers that differ from run to run, for moments that no plan should hit.

@@ -1,6 +1,6 @@
 //! `list`, `show`, `approve` and `reject`.
 
-use countersign_app::view::{ApprovalView, DecisionView};
+use countersign_app::view::{ApprovalSummary, ApprovalView, DecisionView};
 use countersign_domain::{Outcome, display_text};
 use serde_json::json;
 
@@ -28,7 +28,7 @@ pub(crate) async fn list(client: &Client, arguments: &List, output: &Output) -> 
     Ok(Exit::Done)
 }
 
-fn row(view: &ApprovalView) -> Vec<String> {
+fn row(view: &ApprovalSummary) -> Vec<String> {
     vec![
         short_id(&view.id),
         view.state.to_string(),
@@ -40,30 +40,40 @@ fn row(view: &ApprovalView) -> Vec<String> {
 
 /// `countersign show ID`
 pub(crate) async fn show(client: &Client, arguments: &Show, output: &Output) -> Result<Exit, Failure> {
-    let view = client.approval(&arguments.id).await?;
+    // The list has what fits into a list; this is the whole of it.
+    let view = whole(client, &arguments.id).await?;
     output.print(&view, || page(&view));
     Ok(Exit::Done)
 }
 
+async fn whole(client: &Client, id: &str) -> Result<ApprovalView, Failure> {
+    let id = client.approval_id(id).await?;
+    client.get(&format!("/api/v1/approvals/{id}")).await
+}
+
 /// Everything that is known about an approval.
 fn page(view: &ApprovalView) -> String {
-    let mut text = format!("{}\n", cell(&view.title, 200));
-    let body = display_text(&view.body);
+    let mut text = format!("{}\n", cell(&view.summary.title, 200));
+    let body = display_text(&view.summary.body);
     if !body.trim().is_empty() {
         text.push_str(&format!("\n{}\n", body.trim_matches('\n')));
     }
     text.push('\n');
     let mut facts = vec![
         ("State", standing(view)),
-        ("Flow", cell(&view.flow_name, 200)),
-        ("Step", cell(&view.node_label, 200)),
+        ("Flow", cell(&view.summary.flow_name, 200)),
+        ("Step", cell(&view.summary.node_label, 200)),
         (
             "Asked",
-            format!("{} ({})", relative(&view.created_at), cell(&view.created_at, 40)),
+            format!(
+                "{} ({})",
+                relative(&view.summary.created_at),
+                cell(&view.summary.created_at, 40)
+            ),
         ),
         (
             "Signed",
-            if view.signed {
+            if view.summary.signed {
                 "yes, the call was verified"
             } else {
                 "no"
@@ -72,19 +82,20 @@ fn page(view: &ApprovalView) -> String {
         ),
         (
             "Feedback",
-            if view.feedback_enabled {
+            if view.summary.feedback_enabled {
                 "can be given"
             } else {
                 "is not asked for"
             }
             .to_owned(),
         ),
-        ("Id", cell(&view.id, 64)),
-        ("Execution", cell(&view.execution_id, 64)),
-        ("Chat", cell(&view.chat_id, 200)),
-        ("Hash", cell(&view.content_hash, 80)),
+        ("Id", cell(&view.summary.id, 64)),
+        ("Execution", cell(&view.summary.execution_id, 64)),
+        ("Chat", cell(&view.summary.chat_id, 200)),
+        ("Hash", cell(&view.summary.content_hash, 80)),
     ];
     if let Some(feedback) = view
+        .summary
         .decision
         .as_ref()
         .and_then(|decision| decision.feedback.as_deref())
@@ -106,16 +117,21 @@ fn page(view: &ApprovalView) -> String {
             text.push_str("  the flow ends\n");
         }
     }
-    let payload = serde_json::to_string_pretty(&view.payload).unwrap_or_default();
-    text.push_str(&format!("\nWhat was sent\n{}\n", display_text(&payload)));
+    text.push_str("\nWhat was sent\n");
+    if view.payload.is_null() {
+        text.push_str("  is not kept any more\n");
+    } else {
+        let payload = serde_json::to_string_pretty(&view.payload).unwrap_or_default();
+        text.push_str(&format!("{}\n", display_text(&payload)));
+    }
     text
 }
 
 /// The state with who, when and where.
 fn standing(view: &ApprovalView) -> String {
-    match &view.decision {
-        Some(decision) => format!("{} {}", view.state, by(decision)),
-        None => view.state.to_string(),
+    match &view.summary.decision {
+        Some(decision) => format!("{} {}", view.summary.state, by(decision)),
+        None => view.summary.state.to_string(),
     }
 }
 
@@ -148,14 +164,17 @@ async fn decide(
     outcome: Outcome,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let shown = client.approval(&arguments.id).await?;
+    let shown = whole(client, &arguments.id).await?;
     // The answer is bound to a text: the one the caller names, else the one that was found under this id.
-    let content_hash = arguments.content_hash.as_ref().unwrap_or(&shown.content_hash);
+    let content_hash = arguments
+        .content_hash
+        .as_ref()
+        .unwrap_or(&shown.summary.content_hash);
     let mut body = json!({ "outcome": outcome, "contentHash": content_hash });
     if let Some(feedback) = &arguments.feedback {
         body["feedback"] = json!(feedback);
     }
-    let decided = client.decide(&shown.id, &body).await?;
+    let decided = client.decide(&shown.summary.id, &body).await?;
     output.print(&decided, || {
         let done = match outcome {
             Outcome::Approve => "Approved",
@@ -163,9 +182,9 @@ async fn decide(
         };
         format!(
             "{done}: {} ({}, {})",
-            cell(&decided.title, 200),
-            cell(&decided.flow_name, 80),
-            short_id(&decided.id)
+            cell(&decided.summary.title, 200),
+            cell(&decided.summary.flow_name, 80),
+            short_id(&decided.summary.id)
         )
     });
     Ok(Exit::Done)

@@ -8,11 +8,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 const EXIT_STATUS: &str = "\
 Exit status:
   0  done
-  1  failed: the server refused or something broke
-  2  the command line is wrong
+  1  failed: the server refused or something broke; for doctor: something is a problem;
+     for continue: the run is not one that was interrupted, or goes on already
+  2  the command line is wrong, or a part of an id fits more than one
   3  nothing is running to talk to; for serve: the data folder or the port is in use
   4  the approval had an answer already; nothing was changed
   5  there is nothing under this id
+With --json a failure is one document on standard error: {\"code\": …, \"message\": …}
 
 Environment:
   COUNTERSIGN_DATA_DIR, COUNTERSIGN_LISTEN, COUNTERSIGN_LOG, COUNTERSIGN_OUTBOUND_LOOPBACK
@@ -56,7 +58,8 @@ pub(crate) enum Command {
     /// Import an AgentFlow v2 export
     #[command(after_help = EXIT_STATUS)]
     Import(Import),
-    /// List the flows and where to post to them
+    /// List the flows, where to post to them, and what about them will not work
+    #[command(after_help = EXIT_STATUS)]
     Flows,
     /// List what waits for an answer, newest first
     #[command(after_help = EXIT_STATUS)]
@@ -70,9 +73,14 @@ pub(crate) enum Command {
     /// Say no to an approval
     #[command(after_help = EXIT_STATUS)]
     Reject(Decide),
-    /// List callbacks with their last attempt, newest first
+    /// Let a run go on that a restart interrupted, from the step that was interrupted
+    #[command(after_help = EXIT_STATUS)]
+    Continue(Continue),
+    /// List callbacks with their last attempt, newest first; or show one with its attempts and its body
+    #[command(after_help = EXIT_STATUS)]
     Callbacks(Callbacks),
     /// Check address, storage, notifications and secrets
+    #[command(after_help = EXIT_STATUS)]
     Doctor,
 }
 
@@ -146,9 +154,19 @@ pub(crate) struct Decide {
     pub(crate) content_hash: Option<String>,
 }
 
+/// Options of `continue`.
+#[derive(Debug, Args)]
+pub(crate) struct Continue {
+    /// The execution: its id, or the beginning or end of it (`show` names it, and so does its callback)
+    pub(crate) id: String,
+}
+
 /// Options of `callbacks`.
 #[derive(Debug, Args)]
 pub(crate) struct Callbacks {
+    /// Show this one: its id, or the beginning or end of it
+    #[arg(conflicts_with_all = ["state", "limit"])]
+    pub(crate) id: Option<String>,
     /// Which ones
     #[arg(long, default_value = "all", value_parser = ["waiting", "delivered", "abandoned", "all"])]
     pub(crate) state: String,

@@ -1,30 +1,38 @@
 //! `callbacks`.
 
-use countersign_app::view::{CallbackPage, CallbackView};
-use countersign_domain::{CallbackKind, CallbackState};
+use countersign_app::view::{CallbackPage, CallbackSummary, CallbackView};
+use countersign_domain::{Attempt, CallbackKind, CallbackState, display_line, display_text};
 use serde_json::json;
 
 use crate::args::Callbacks;
-use crate::client::{Client, list_path};
+use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, cell, relative, short_id, table};
 
-/// `countersign callbacks`
-pub(crate) async fn list(client: &Client, arguments: &Callbacks, output: &Output) -> Result<Exit, Failure> {
+/// `countersign callbacks [ID]`
+pub(crate) async fn run(client: &Client, arguments: &Callbacks, output: &Output) -> Result<Exit, Failure> {
+    match &arguments.id {
+        Some(id) => show(client, id, output).await,
+        None => list(client, arguments, output).await,
+    }
+}
+
+async fn show(client: &Client, id: &str, output: &Output) -> Result<Exit, Failure> {
+    let id = client.callback_id(id).await?;
+    let view: CallbackView = client.get(&format!("/api/v1/callbacks/{id}")).await?;
+    output.print(&view, || page(&view));
+    Ok(Exit::Done)
+}
+
+async fn list(client: &Client, arguments: &Callbacks, output: &Output) -> Result<Exit, Failure> {
     let state = Some(arguments.state.as_str()).filter(|state| *state != "all");
     let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
-    let mut callbacks: Vec<CallbackView> = Vec::new();
-    let mut cursor: Option<String> = None;
-    let (waiting, failing) = loop {
-        let path = list_path("callbacks", state, limit - callbacks.len(), cursor.as_deref());
-        let page: CallbackPage = client.get(&path).await?;
-        callbacks.extend(page.callbacks);
-        match page.next {
-            Some(next) if callbacks.len() < limit => cursor = Some(next),
-            _ => break (page.waiting, page.failing),
-        }
-    };
-    callbacks.truncate(limit);
+    let CallbackPage {
+        callbacks,
+        waiting,
+        failing,
+        ..
+    } = client.callbacks(state, limit).await?;
     output.print(
         &json!({ "callbacks": callbacks, "waiting": waiting, "failing": failing }),
         || {
@@ -41,34 +49,77 @@ pub(crate) async fn list(client: &Client, arguments: &Callbacks, output: &Output
     Ok(Exit::Done)
 }
 
-fn row(view: &CallbackView) -> Vec<String> {
-    let kind = match view.kind {
-        CallbackKind::Stopped => "STOPPED",
-        CallbackKind::Success => "SUCCESS",
-        CallbackKind::Error => "ERROR",
-    };
-    let state = match view.state {
-        CallbackState::Waiting => "waiting",
-        CallbackState::Delivered => "delivered",
-        CallbackState::Abandoned => "abandoned",
-    };
+/// Everything that is known about a callback.
+fn page(view: &CallbackView) -> String {
+    let callback = &view.summary;
+    let mut text = format!("{} to {}\n\n", kind(callback), cell(&callback.url, 2_000));
+    for (name, fact) in [
+        ("State", state(callback).to_owned()),
+        ("Next", next(callback)),
+        ("Flow", cell(&callback.flow_name, 200)),
+        (
+            "Written",
+            format!(
+                "{} ({})",
+                relative(&callback.created_at),
+                cell(&callback.created_at, 40)
+            ),
+        ),
+        ("Id", cell(&callback.id, 64)),
+        ("Execution", cell(&callback.execution_id, 64)),
+        ("Chat", cell(&callback.chat_id, 200)),
+    ] {
+        text.push_str(&format!("{name:<10} {fact}\n"));
+    }
+    text.push_str("\nAttempts\n");
+    for attempt in &callback.attempts {
+        let said = attempt.response.as_deref().unwrap_or_default();
+        text.push_str(&format!(
+            "  {:>2}  {}  {}  {}\n",
+            attempt.number,
+            cell(&attempt.started_at.to_string(), 40),
+            came_to(attempt),
+            display_line(said, 200)
+        ));
+    }
+    if callback.attempts.is_empty() {
+        text.push_str("  none yet\n");
+    }
+    text.push_str(&format!("\nBody\n{}\n", display_text(&view.body)));
+    text
+}
+
+fn row(view: &CallbackSummary) -> Vec<String> {
     vec![
         short_id(&view.id),
-        kind.to_owned(),
-        state.to_owned(),
+        kind(view).to_owned(),
+        state(view).to_owned(),
         view.attempts.len().to_string(),
-        last_answer(view),
+        view.attempts.last().map_or_else(|| "-".to_owned(), came_to),
         next(view),
         cell(&view.flow_name, 32),
         cell(&view.url, 200),
     ]
 }
 
-/// What the last attempt came to.
-fn last_answer(view: &CallbackView) -> String {
-    let Some(attempt) = view.attempts.last() else {
-        return "-".to_owned();
-    };
+fn kind(view: &CallbackSummary) -> &'static str {
+    match view.kind {
+        CallbackKind::Stopped => "STOPPED",
+        CallbackKind::Success => "SUCCESS",
+        CallbackKind::Error => "ERROR",
+    }
+}
+
+fn state(view: &CallbackSummary) -> &'static str {
+    match view.state {
+        CallbackState::Waiting => "waiting",
+        CallbackState::Delivered => "delivered",
+        CallbackState::Abandoned => "abandoned",
+    }
+}
+
+/// What an attempt came to.
+fn came_to(attempt: &Attempt) -> String {
     match (attempt.status, &attempt.error) {
         (Some(status), _) => status.to_string(),
         (None, Some(error)) => cell(error, 40),
@@ -77,7 +128,7 @@ fn last_answer(view: &CallbackView) -> String {
     }
 }
 
-fn next(view: &CallbackView) -> String {
+fn next(view: &CallbackSummary) -> String {
     match &view.next_attempt_at {
         Some(_) if view.behind_earlier => "after an earlier one".to_owned(),
         Some(at) => relative(at),

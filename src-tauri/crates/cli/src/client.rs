@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_app::view::ApprovalView;
+use countersign_app::view::{ApprovalPage, ApprovalSummary, ApprovalView, CallbackPage, ExecutionView};
 use countersign_domain::ErrorCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -19,8 +20,11 @@ use crate::locate::Server;
 /// How long a command waits for an answer. A decision answers when it is durable, not when the flow has ended.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many approvals are looked through for the one that a part of an id names.
+/// How much is looked through for the one thing that a part of an id names.
 const SEARCH_LIMIT: usize = 2_000;
+
+/// The largest page that the server gives.
+const PAGE: usize = 200;
 
 /// The shortest part of an id that is looked for.
 const SHORTEST_PART: usize = 4;
@@ -63,12 +67,16 @@ impl Client {
         )
     }
 
-    /// Posts JSON.
-    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
+    /// Posts JSON, or nothing.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, Failure> {
         let call = Call {
             method: Method::POST,
             path,
-            body: Some(body.to_string().into_bytes()),
+            body: body.map(|body| body.to_string().into_bytes()),
             headers: vec![],
         };
         read(&self.send(call).await?)
@@ -100,40 +108,57 @@ impl Client {
         )
     }
 
-    /// Finds the approval whose id is this, begins with it or ends with it.
-    pub(crate) async fn approval(&self, part: &str) -> Result<ApprovalView, Failure> {
-        let wanted = part.trim().to_ascii_lowercase();
-        if wanted.is_empty() || !wanted.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
-            return Err(Failure::usage(format!(
-                "{part:?} is not an id; `countersign list` shows them."
-            )));
-        }
-        if wanted.len() == 36 {
-            return self.get(&format!("/api/v1/approvals/{wanted}")).await;
-        }
-        if wanted.len() < SHORTEST_PART {
-            return Err(Failure::usage(format!(
-                "{part:?} is too short; give at least {SHORTEST_PART} characters of the id."
-            )));
-        }
-        let fits = |view: &ApprovalView| view.id.starts_with(&wanted) || view.id.ends_with(&wanted);
-        // What waits is meant before what is settled: a script that answers must not stumble over history.
+    /// The id of the approval whose id is this, begins with it or ends with it, and what waits before what is settled:
+    /// a script that answers must not stumble over history.
+    pub(crate) async fn approval_id(&self, part: &str) -> Result<String, Failure> {
+        let part = match Part::read(part, "countersign list")? {
+            Part::Whole(id) => return Ok(id),
+            part => part,
+        };
         for state in ["pending", "decided"] {
-            let mut found: Vec<ApprovalView> = self.approvals(Some(state), SEARCH_LIMIT).await?;
-            found.retain(fits);
-            match found.len() {
-                0 => {}
-                1 => return Ok(found.remove(0)),
-                count => {
-                    return Err(Failure::usage(format!(
-                        "{part:?} fits {count} approvals; give more of the id."
-                    )));
-                }
+            let found = self.approvals(Some(state), SEARCH_LIMIT).await?;
+            if let Some(id) = part.one_of(found.into_iter().map(|view| view.id), "approvals")? {
+                return Ok(id);
             }
         }
-        Err(Failure::not_found(format!(
-            "No approval has an id that begins or ends with {wanted}."
-        )))
+        Err(part.nothing("approval"))
+    }
+
+    /// The same for a callback.
+    pub(crate) async fn callback_id(&self, part: &str) -> Result<String, Failure> {
+        let part = match Part::read(part, "countersign callbacks")? {
+            Part::Whole(id) => return Ok(id),
+            part => part,
+        };
+        let found = self.callbacks(None, SEARCH_LIMIT).await?.callbacks;
+        let found = part.one_of(found.into_iter().map(|view| view.id), "callbacks")?;
+        found.ok_or_else(|| part.nothing("callback"))
+    }
+
+    /// The same for an execution that was interrupted.
+    pub(crate) async fn interrupted_execution(&self, part: &str) -> Result<String, Failure> {
+        let part = match Part::read(part, "countersign show")? {
+            Part::Whole(id) => return Ok(id),
+            part => part,
+        };
+        let mut ids = Vec::new();
+        for page in 1..=SEARCH_LIMIT / PAGE {
+            let path = format!("/api/v1/executions?state=ERROR&limit={PAGE}&page={page}");
+            let found: Executions = self.get(&path).await?;
+            let last = found.data.len() < PAGE;
+            ids.extend(
+                found
+                    .data
+                    .into_iter()
+                    .filter(|view| view.interrupted)
+                    .map(|view| view.id),
+            );
+            if last {
+                break;
+            }
+        }
+        let found = part.one_of(ids.into_iter(), "executions")?;
+        found.ok_or_else(|| part.nothing("interrupted execution"))
     }
 
     /// Approvals, newest first, through as many pages as it takes.
@@ -141,12 +166,12 @@ impl Client {
         &self,
         state: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<ApprovalView>, Failure> {
+    ) -> Result<Vec<ApprovalSummary>, Failure> {
         let mut found = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let path = list_path("approvals", state, limit - found.len(), cursor.as_deref());
-            let page: countersign_app::view::ApprovalPage = self.get(&path).await?;
+            let page: ApprovalPage = self.get(&path).await?;
             found.extend(page.approvals);
             match page.next {
                 Some(next) if found.len() < limit => cursor = Some(next),
@@ -155,6 +180,25 @@ impl Client {
         }
         found.truncate(limit);
         Ok(found)
+    }
+
+    /// Callbacks, newest first, through as many pages as it takes; `next` is spent.
+    pub(crate) async fn callbacks(&self, state: Option<&str>, limit: usize) -> Result<CallbackPage, Failure> {
+        let mut found = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let path = list_path("callbacks", state, limit - found.len(), cursor.as_deref());
+            let mut page: CallbackPage = self.get(&path).await?;
+            found.append(&mut page.callbacks);
+            match page.next.take() {
+                Some(next) if found.len() < limit => cursor = Some(next),
+                _ => {
+                    found.truncate(limit);
+                    page.callbacks = found;
+                    return Ok(page);
+                }
+            }
+        }
     }
 
     async fn send(&self, call: Call<'_>) -> Result<Bytes, Failure> {
@@ -226,9 +270,70 @@ impl Client {
     }
 }
 
+/// A page of executions, in Flowise's shape.
+#[derive(Deserialize)]
+struct Executions {
+    data: Vec<ExecutionView>,
+}
+
+/// What somebody typed for an id, in lower case.
+enum Part {
+    /// A whole id.
+    Whole(String),
+    /// Its beginning or end.
+    Of(String),
+}
+
+impl Part {
+    /// `shown_by` names the command that shows such ids.
+    fn read(text: &str, shown_by: &str) -> Result<Self, Failure> {
+        let wanted = text.trim().to_ascii_lowercase();
+        if wanted.is_empty() || !wanted.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+            return Err(Failure::usage(format!(
+                "{text:?} is not an id; `{shown_by}` shows them."
+            )));
+        }
+        if wanted.len() == 36 {
+            return Ok(Self::Whole(wanted));
+        }
+        if wanted.len() < SHORTEST_PART {
+            return Err(Failure::usage(format!(
+                "{text:?} is too short; give at least {SHORTEST_PART} characters of the id."
+            )));
+        }
+        Ok(Self::Of(wanted))
+    }
+
+    fn text(&self) -> &str {
+        let (Self::Whole(text) | Self::Of(text)) = self;
+        text
+    }
+
+    /// The one id that fits, if there is one; a failure if there are more.
+    fn one_of(&self, ids: impl Iterator<Item = String>, what: &str) -> Result<Option<String>, Failure> {
+        let text = self.text();
+        let mut found: Vec<String> = ids
+            .filter(|id| id.starts_with(text) || id.ends_with(text))
+            .collect();
+        match found.len() {
+            0 | 1 => Ok(found.pop()),
+            count => Err(Failure::usage(format!(
+                "{text:?} fits {count} {what}; give more of the id."
+            ))),
+        }
+    }
+
+    fn nothing(&self, what: &str) -> Failure {
+        Failure::not_found(format!(
+            "No {what} has an id that begins or ends with {}.",
+            self.text()
+        ))
+    }
+}
+
 /// The path of a page of approvals or callbacks.
-pub(crate) fn list_path(what: &str, state: Option<&str>, limit: usize, cursor: Option<&str>) -> String {
-    let mut path = format!("/api/v1/{what}?limit={}", limit.clamp(1, 200));
+fn list_path(what: &str, state: Option<&str>, limit: usize, cursor: Option<&str>) -> String {
+    let mut path = format!("/api/v1/{what}?limit={}", limit.clamp(1, PAGE));
     if let Some(state) = state {
         path.push_str(&format!("&state={state}"));
     }

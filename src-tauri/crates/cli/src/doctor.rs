@@ -98,7 +98,15 @@ async fn with_server(client: &Client, status: &StatusView) -> Vec<Check> {
         Some(problem) => Check::new("server", Verdict::Problem, problem.clone()),
     }];
     checks.push(match &status.storage_problem {
-        None => Check::new("store", Verdict::Ok, "takes and keeps work"),
+        None if status.storage_repairs.is_empty() => Check::new("store", Verdict::Ok, "takes and keeps work"),
+        None => Check::new(
+            "store",
+            Verdict::Note,
+            format!(
+                "takes and keeps work; repaired at the start: {}",
+                status.storage_repairs.join("; ")
+            ),
+        ),
         Some(problem) => Check::new(
             "store",
             Verdict::Problem,
@@ -146,6 +154,9 @@ fn notifications(status: &StatusView) -> Check {
 }
 
 fn secrets(settings: &SettingsView) -> Check {
+    if let Some(problem) = &settings.secret_problem {
+        return Check::new("secrets", Verdict::Problem, problem.clone());
+    }
     if settings.secret_protection == "keychain" {
         Check::new("secrets", Verdict::Ok, "encrypted with a key in the keychain")
     } else {

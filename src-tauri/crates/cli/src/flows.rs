@@ -26,7 +26,7 @@ pub(crate) async fn import(client: &Client, arguments: &Import, output: &Output)
         .filter(|stem| stem != "-")
         .unwrap_or_else(|| "Imported flow".to_owned());
     let body = import_body(text, arguments.name.as_deref(), &stem);
-    let flow: FlowView = client.post("/api/v1/chatflows", &body).await?;
+    let flow: FlowView = client.post("/api/v1/chatflows", Some(&body)).await?;
     output.print(&flow, || {
         let mut text = format!(
             "Imported {}\n\nId       {}\n",
@@ -37,6 +37,7 @@ pub(crate) async fn import(client: &Client, arguments: &Import, output: &Output)
         for step in &flow.steps {
             text.push_str(&format!("  {}\n", cell(step, 200)));
         }
+        text.push_str(&problems(&flow));
         text
     });
     Ok(Exit::Done)
@@ -91,9 +92,25 @@ pub(crate) async fn list(client: &Client, output: &Output) -> Result<Exit, Failu
             return "No flows yet. Import one with `countersign import FILE`.".to_owned();
         }
         let rows: Vec<_> = flows.iter().map(row).collect();
-        table(&["NAME", "MODE", "SIGNED", "WAITING", "POST TO"], &rows)
+        let mut text = table(&["NAME", "MODE", "SIGNED", "WAITING", "POST TO"], &rows);
+        for flow in &flows {
+            text.push_str(&problems(flow));
+        }
+        text
     });
     Ok(Exit::Done)
+}
+
+/// What will not work although the flow was imported; nothing if all is well.
+fn problems(flow: &FlowView) -> String {
+    if flow.problems.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\nWhat will not work in {}\n", cell(&flow.name, 200));
+    for problem in &flow.problems {
+        text.push_str(&format!("  {}\n", cell(problem, 1_000)));
+    }
+    text
 }
 
 fn row(flow: &FlowView) -> Vec<String> {

@@ -4,6 +4,7 @@ mod approvals;
 mod args;
 mod callbacks;
 mod client;
+mod continue_execution;
 mod doctor;
 mod exit;
 mod flows;
@@ -55,7 +56,8 @@ fn run_remote(arguments: &Arguments, command: &Command, output: &Output) -> Resu
             Command::Show(show) => approvals::show(&client, show, output).await,
             Command::Approve(decide) => approvals::approve(&client, decide, output).await,
             Command::Reject(decide) => approvals::reject(&client, decide, output).await,
-            Command::Callbacks(list) => callbacks::list(&client, list, output).await,
+            Command::Continue(execution) => continue_execution::run(&client, execution, output).await,
+            Command::Callbacks(arguments) => callbacks::run(&client, arguments, output).await,
             Command::Doctor | Command::Serve(_) => Ok(Exit::Done),
         }
     })

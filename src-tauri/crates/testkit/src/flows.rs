@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// What the Start node of a flow says.
+/// What the Start node of a flow says, and the gates behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FlowOptions {
     /// Answer 202 at once and send a callback, rather than answer with the result.
@@ -19,6 +19,8 @@ pub struct FlowOptions {
     pub question: Option<String>,
     /// Whether the gate takes no note with the answer.
     pub without_feedback: bool,
+    /// Further inputs of the Start node, as the editor writes them; they win over what the other fields lead to.
+    pub inputs: Map<String, Value>,
 }
 
 impl FlowOptions {
@@ -37,6 +39,19 @@ impl FlowOptions {
         }
     }
 
+    /// The same with these inputs of the Start node, an object.
+    ///
+    /// # Panics
+    /// If it is none.
+    #[must_use]
+    pub fn with(mut self, inputs: Value) -> Self {
+        let Value::Object(inputs) = inputs else {
+            panic!("the inputs of a node are an object, not {inputs}");
+        };
+        self.inputs.extend(inputs);
+        self
+    }
+
     /// The same with another question.
     #[must_use]
     pub fn asking(mut self, question: impl Into<String>) -> Self {
@@ -45,11 +60,11 @@ impl FlowOptions {
     }
 }
 
-/// Start → Reply: "got {{ $webhook.body.item }}".
+/// Start → Reply: "Hello {{ $webhook.body.who }}!".
 pub fn start_reply(options: &FlowOptions) -> String {
     let nodes = [
         start(options),
-        reply(0, "Answer", "got {{ $webhook.body.item }}", 1),
+        reply(0, "Answer", "Hello {{ $webhook.body.who }}!", 1),
     ];
     document(
         &nodes,
@@ -141,6 +156,77 @@ pub fn start_two_gates(options: &FlowOptions) -> String {
     document(&nodes, &edges)
 }
 
+/// Start → Condition on `amount` against 100 → Gate → Reply "paid after asking" if it holds, else Reply "paid {{ $webhook.body.amount }}" at
+/// once. `operation` is the comparison, `larger` for instance.
+pub fn start_condition_gate(options: &FlowOptions, operation: &str) -> String {
+    let question = options
+        .question
+        .as_deref()
+        .unwrap_or("Pay {{ $webhook.body.amount }}?");
+    let asking = options.clone().asking(question);
+    let nodes = [
+        start(options),
+        condition(0, operation, 1),
+        gate(0, &asking, 2),
+        reply(0, "Paid", "paid {{ $webhook.body.amount }}", 2),
+        reply(1, "Asked", "paid after asking", 3),
+    ];
+    let edges = [
+        edge("startAgentflow_0", "startAgentflow", "conditionAgentflow_0", None),
+        edge("conditionAgentflow_0", "0", "humanInputAgentflow_0", None),
+        edge("conditionAgentflow_0", "1", "directReplyAgentflow_0", None),
+        edge(
+            "humanInputAgentflow_0",
+            "0",
+            "directReplyAgentflow_1",
+            Some("proceed"),
+        ),
+    ];
+    document(&nodes, &edges)
+}
+
+/// Start → HTTP (POST to `url`) → Reply "called for {{ $webhook.body.item }}".
+pub fn start_http_reply(options: &FlowOptions, url: &str) -> String {
+    let nodes = [
+        start(options),
+        http(0, url, 1),
+        reply(0, "Called", "called for {{ $webhook.body.item }}", 2),
+    ];
+    let edges = [
+        edge("startAgentflow_0", "startAgentflow", "httpAgentflow_0", None),
+        edge("httpAgentflow_0", "httpAgentflow", "directReplyAgentflow_0", None),
+    ];
+    document(&nodes, &edges)
+}
+
+/// Start → Gate → HTTP (POST to `url`) → Reply "called for {{ $webhook.body.item }}", with "held {{ $webhook.body.item }}" after a no.
+pub fn start_gate_http_reply(options: &FlowOptions, url: &str) -> String {
+    let nodes = [
+        start(options),
+        gate(0, options, 1),
+        http(0, url, 2),
+        reply(0, "Called", "called for {{ $webhook.body.item }}", 3),
+        reply(1, "Held", "held {{ $webhook.body.item }}", 2),
+    ];
+    let edges = [
+        edge(
+            "startAgentflow_0",
+            "startAgentflow",
+            "humanInputAgentflow_0",
+            None,
+        ),
+        edge("humanInputAgentflow_0", "0", "httpAgentflow_0", Some("proceed")),
+        edge(
+            "humanInputAgentflow_0",
+            "1",
+            "directReplyAgentflow_1",
+            Some("reject"),
+        ),
+        edge("httpAgentflow_0", "httpAgentflow", "directReplyAgentflow_0", None),
+    ];
+    document(&nodes, &edges)
+}
+
 /// Wraps a flow in the form of the API: `{"name", "flowData"}` with the flow as text.
 pub fn with_name(name: &str, flow: &str) -> Value {
     json!({ "name": name, "flowData": flow, "type": "AGENTFLOW" })
@@ -198,7 +284,7 @@ fn start(options: &FlowOptions) -> Value {
             text(&options.callback_secret),
         ),
     ];
-    node(
+    let mut node = node(
         "startAgentflow",
         0,
         "Start",
@@ -207,6 +293,51 @@ fn start(options: &FlowOptions) -> Value {
         &fields,
         &["startAgentflow"],
         0,
+    );
+    let inputs = node["data"]["inputs"].as_object_mut().expect("inputs");
+    inputs.extend(options.inputs.clone());
+    node
+}
+
+fn http(number: usize, url: &str, column: usize) -> Value {
+    let fields = [
+        ("method", "options", false, json!("POST")),
+        ("url", "string", true, json!(url)),
+        ("bodyType", "options", false, json!("json")),
+        (
+            "body",
+            "string",
+            true,
+            json!(r#"{"item":"{{ $webhook.body.item }}"}"#),
+        ),
+        ("responseType", "options", false, json!("json")),
+    ];
+    node(
+        "httpAgentflow",
+        number,
+        "Call",
+        "HTTP",
+        1.1,
+        &fields,
+        &["httpAgentflow"],
+        column,
+    )
+}
+
+fn condition(number: usize, operation: &str, column: usize) -> Value {
+    let conditions = json!([{
+        "type": "number", "value1": "{{ $webhook.body.amount }}", "operation": operation, "value2": "100",
+    }]);
+    let fields = [("conditions", "array", true, conditions)];
+    node(
+        "conditionAgentflow",
+        number,
+        "Large?",
+        "Condition",
+        1.0,
+        &fields,
+        &["0", "1"],
+        column,
     )
 }
 

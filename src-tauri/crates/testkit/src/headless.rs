@@ -1,226 +1,403 @@
-//! The headless host as a child process.
+//! The headless host as a process of its own.
 
-use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use serde_json::{Value, json};
 
-use crate::HttpClient;
+use crate::{Connection, HttpClient, HttpResponse, TempDataDir, eventually};
 
 /// How long it may take to become ready. A debug build on a busy machine is slow.
 const READY_LIMIT: Duration = Duration::from_secs(30);
-/// How long it may take to end after it was asked to.
-const END_LIMIT: Duration = Duration::from_secs(15);
 
-/// `countersign serve` on a free port. Killed on drop.
+/// How long anything else may take before a test gives up.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// Variables by which a child would see or touch the machine's own Countersign or desktop.
+const HIDDEN: [&str; 10] = [
+    "COUNTERSIGN_DATA_DIR",
+    "COUNTERSIGN_LISTEN",
+    "COUNTERSIGN_LOG",
+    "COUNTERSIGN_OUTBOUND_LOOPBACK",
+    "COUNTERSIGN_UI",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XDG_RUNTIME_DIR",
+    "XDG_DATA_HOME",
+];
+
+/// A folder with a data folder in it, and the way in which `countersign serve` is started on it.
 #[derive(Debug)]
-pub struct Headless {
-    child: Child,
-    address: String,
-    token_file: PathBuf,
-    data_dir: PathBuf,
-    log: Arc<Mutex<String>>,
+pub struct Installation {
+    binary: PathBuf,
+    folder: TempDataDir,
+    arguments: Vec<String>,
 }
 
-impl Headless {
-    /// Starts the binary with `serve --listen 127.0.0.1:0 --data-dir DIR --json` and waits until it is ready.
-    /// It sees no session bus, so a test neither sees nor disturbs the desktop it runs on.
+impl Installation {
+    /// An empty data folder for this binary; a free port; no notifications; nothing of the machine's own desktop.
+    ///
+    /// # Panics
+    /// If the folder cannot be made.
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        let folder = TempDataDir::new();
+        std::fs::create_dir(folder.join("data")).expect("a data folder");
+        Self {
+            binary: binary.into(),
+            folder,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// With more options for `serve`.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments
+            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// With a configuration file.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[must_use]
+    pub fn with_config(self, text: &str) -> Self {
+        std::fs::write(self.data_dir().join("countersign.toml"), text).expect("the configuration is written");
+        self
+    }
+
+    /// The data folder.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// A place for files of the test.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The bare binary: no arguments, and nothing of the machine's own Countersign in its environment.
+    pub fn bare_command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        for name in HIDDEN {
+            command.env_remove(name);
+        }
+        command.env("HOME", self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// The command that starts the host.
+    pub fn command(&self) -> Command {
+        let mut command = self.bare_command();
+        command.args([
+            "serve",
+            "--json",
+            "--notifications",
+            "off",
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+        ]);
+        command.arg(self.data_dir()).args(&self.arguments);
+        command
+    }
+
+    /// Starts the host and waits until it is ready.
     ///
     /// # Panics
     /// If it does not become ready; with what it printed.
-    pub async fn start(binary: impl AsRef<Path>, data_dir: impl AsRef<Path>) -> Self {
-        Self::start_with(binary, data_dir, &[], &[]).await
+    #[track_caller]
+    pub fn start(&self) -> Headless {
+        self.try_start()
+            .unwrap_or_else(|error| panic!("countersign serve did not become ready: {error}"))
     }
 
-    /// As [`Self::start`], with more arguments and environment variables; `DBUS_SESSION_BUS_ADDRESS` lets it see a
-    /// bus.
-    ///
-    /// # Panics
-    /// If it does not become ready; with what it printed.
-    pub async fn start_with(
-        binary: impl AsRef<Path>,
-        data_dir: impl AsRef<Path>,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Self {
-        let result = Self::try_start(binary, data_dir, arguments, environment).await;
-        result.unwrap_or_else(|error| panic!("countersign serve did not become ready: {error}"))
-    }
-
-    /// As [`Self::start_with`], for tests in which it must not become ready.
+    /// As [`Self::start`], for tests in which it must not become ready.
     ///
     /// # Errors
-    /// The exit status, if there is one, and what it printed.
+    /// What it printed, and its exit status if it has ended.
     ///
     /// # Panics
     /// If the binary cannot be started at all.
-    pub async fn try_start(
-        binary: impl AsRef<Path>,
-        data_dir: impl AsRef<Path>,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Result<Self, String> {
-        let data_dir = data_dir.as_ref().to_path_buf();
-        let mut all: Vec<OsString> = vec!["serve".into()];
-        if !arguments.contains(&"--listen") {
-            all.extend(["--listen".into(), "127.0.0.1:0".into()]);
-        }
-        all.extend(["--data-dir".into(), data_dir.clone().into(), "--json".into()]);
-        all.extend(arguments.iter().map(OsString::from));
-        let mut child = Command::new(binary.as_ref())
-            .args(all)
-            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", binary.as_ref().display()));
-        let log = Arc::new(Mutex::new(String::new()));
-        let stdout = child.stdout.take().expect("its output is piped");
-        let stderr = child.stderr.take().expect("its errors are piped");
-        collect(BufReader::new(stderr), Arc::clone(&log));
-
-        let mut lines = BufReader::new(stdout);
-        let mut line = String::new();
-        let read = tokio::time::timeout(READY_LIMIT, lines.read_line(&mut line)).await;
-        let ready = match read {
-            Err(_) => Err(format!("nothing within {READY_LIMIT:?}")),
-            Ok(Err(error)) => Err(error.to_string()),
-            Ok(Ok(_)) => serde_json::from_str::<Value>(&line).map_err(|_| format!("it printed {line:?}")),
+    pub fn try_start(&self) -> Result<Headless, String> {
+        let log = self.folder.join("serve.log");
+        let errors: File = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("a log file");
+        let started = Instant::now();
+        let child = self.command().stdout(Stdio::piped()).stderr(errors).spawn();
+        let mut child =
+            child.unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.binary.display()));
+        let stdout = child.stdout.take().expect("standard output is piped");
+        let mut host = Headless {
+            child,
+            address: String::new(),
+            token: String::new(),
+            token_file: PathBuf::new(),
+            ready_after: Duration::ZERO,
+            log,
         };
-        let field = |value: &Value, name: &str| value[name].as_str().map(ToOwned::to_owned);
-        let ready = ready.and_then(|value| {
-            let address = field(&value, "address").ok_or_else(|| format!("no address in {line:?}"))?;
-            let token_file = field(&value, "tokenFile").ok_or_else(|| format!("no tokenFile in {line:?}"))?;
-            Ok((address, PathBuf::from(token_file)))
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            // Nothing read means that it has ended; an empty line says so.
+            let _ = BufReader::new(stdout).read_line(&mut line);
+            let _ = sender.send(line);
         });
-        match ready {
-            Ok((address, token_file)) => {
-                collect(lines, Arc::clone(&log));
-                Ok(Self {
-                    child,
-                    address,
-                    token_file,
-                    data_dir,
-                    log,
-                })
+        let line = receiver.recv_timeout(READY_LIMIT).unwrap_or_default();
+        host.ready_after = started.elapsed();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_default();
+        let (Some(address), Some(token_file)) = (ready["address"].as_str(), ready["tokenFile"].as_str())
+        else {
+            let ended = Instant::now();
+            let mut status = None;
+            while status.is_none() && ended.elapsed() < Duration::from_secs(2) {
+                status = host.child.try_wait().expect("its status can be asked");
+                std::thread::sleep(Duration::from_millis(5));
             }
-            Err(error) => {
-                let status = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
-                let status = match status {
-                    Ok(Ok(status)) => status.to_string(),
-                    _ => "still running".to_owned(),
-                };
-                // The rest of its errors may still be on the way.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                Err(format!("{error} ({status})\n{}", log.lock().unwrap()))
-            }
-        }
-    }
-
-    /// Where it listens, `127.0.0.1:PORT`.
-    pub fn address(&self) -> &str {
-        &self.address
-    }
-
-    /// `http://127.0.0.1:PORT<path>`.
-    pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    /// Its data folder.
-    pub fn data_dir(&self) -> &Path {
-        &self.data_dir
-    }
-
-    /// The file with the bearer token.
-    pub fn token_file(&self) -> &Path {
-        &self.token_file
-    }
-
-    /// The bearer token of the management API.
-    ///
-    /// # Panics
-    /// If the file cannot be read.
-    pub fn token(&self) -> String {
-        let text = std::fs::read_to_string(&self.token_file).expect("the token file can be read");
-        text.trim().to_owned()
-    }
-
-    /// A client without the token: what a webhook sender is.
-    pub fn client(&self) -> HttpClient {
-        HttpClient::new(&self.address)
-    }
-
-    /// A client with the token.
-    ///
-    /// # Panics
-    /// If the token file cannot be read.
-    pub fn api(&self) -> HttpClient {
-        self.client().with_token(self.token())
-    }
-
-    /// What it printed so far, apart from the first line.
-    pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
-    }
-
-    /// Its process id, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
-    /// Kills it without warning (SIGKILL) and waits until it is gone.
-    ///
-    /// # Panics
-    /// If that does not work.
-    pub async fn kill9(&mut self) -> ExitStatus {
-        self.child.start_kill().expect("it runs");
-        self.child.wait().await.expect("it ends")
-    }
-
-    /// Asks it to end (SIGTERM) and waits until it did.
-    ///
-    /// # Panics
-    /// If it takes too long; with what it printed.
-    #[cfg(unix)]
-    pub async fn sigterm(&mut self) -> ExitStatus {
-        let pid = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(rustix::process::Pid::from_raw);
-        rustix::process::kill_process(pid.expect("it runs"), rustix::process::Signal::TERM).expect("it runs");
-        self.wait().await
-    }
-
-    /// Waits until it ends.
-    ///
-    /// # Panics
-    /// If it takes too long; with what it printed.
-    pub async fn wait(&mut self) -> ExitStatus {
-        match tokio::time::timeout(END_LIMIT, self.child.wait()).await {
-            Ok(status) => status.expect("it ends"),
-            Err(_) => panic!("it did not end within {END_LIMIT:?}\n{}", self.log()),
-        }
+            let status = status.map_or_else(|| "still running".to_owned(), |status| status.to_string());
+            return Err(format!("it printed {line:?} ({status})\n{}", host.log()));
+        };
+        host.address = address.to_owned();
+        host.token_file = PathBuf::from(token_file);
+        host.token = std::fs::read_to_string(&host.token_file)
+            .expect("the token file can be read")
+            .trim()
+            .to_owned();
+        Ok(host)
     }
 }
 
-/// Keeps what a stream prints, so that the child never waits for a reader.
-fn collect(reader: impl AsyncBufReadExt + AsyncRead + Unpin + Send + 'static, log: Arc<Mutex<String>>) {
-    tokio::spawn(async move {
-        let mut lines = reader.lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            let mut log = log.lock().unwrap();
-            log.push_str(&line);
-            log.push('\n');
+/// A running `countersign serve`. It is killed when it goes out of scope. Its methods block.
+#[derive(Debug)]
+pub struct Headless {
+    child: Child,
+    /// Where it listens, `127.0.0.1:PORT`.
+    pub address: String,
+    /// The bearer token of the management API.
+    pub token: String,
+    /// The file with that token.
+    pub token_file: PathBuf,
+    /// From the start of the process to the line that says it is ready.
+    pub ready_after: Duration,
+    log: PathBuf,
+}
+
+impl Headless {
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// A connection of its own.
+    ///
+    /// # Panics
+    /// If the host takes none.
+    #[track_caller]
+    pub fn connect(&self) -> Connection {
+        Connection::open(&self.address).expect("the host takes connections")
+    }
+
+    /// A client with the token, for tests on tokio.
+    pub fn client(&self) -> HttpClient {
+        HttpClient::new(&self.address).with_token(&self.token)
+    }
+
+    /// A request without a token.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    #[track_caller]
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> HttpResponse {
+        self.connect()
+            .send(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path} got no answer: {error}\n{}", self.log()))
+    }
+
+    /// JSON to a webhook.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    #[track_caller]
+    pub fn post(&self, flow: &str, body: &Value) -> HttpResponse {
+        let path = format!("/api/v1/webhook/{flow}");
+        let json = [("content-type", "application/json")];
+        self.call("POST", &path, &json, Some(body.to_string().as_bytes()))
+    }
+
+    /// A call of the management API.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    #[track_caller]
+    pub fn manage(&self, method: &str, path: &str, body: Option<&Value>) -> HttpResponse {
+        let token = format!("Bearer {}", self.token);
+        let mut headers = vec![("authorization", token.as_str())];
+        let body = body.map(Value::to_string);
+        if body.is_some() {
+            headers.push(("content-type", "application/json"));
         }
-    });
+        self.call(method, path, &headers, body.as_deref().map(str::as_bytes))
+    }
+
+    /// A resource of the management API.
+    ///
+    /// # Panics
+    /// If it is not there.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Value {
+        self.manage("GET", path, None).expect(200, path).json()
+    }
+
+    /// Imports a flow and gives its id.
+    ///
+    /// # Panics
+    /// If it is refused.
+    #[track_caller]
+    pub fn import(&self, name: &str, document: &str) -> String {
+        let body = json!({ "name": name, "flowData": document });
+        let reply = self.manage("POST", "/api/v1/chatflows", Some(&body));
+        assert!(
+            matches!(reply.status, 200 | 201),
+            "{name} is not imported: {}",
+            reply.text()
+        );
+        reply.json()["id"]
+            .as_str()
+            .expect("an imported flow has an id")
+            .to_owned()
+    }
+
+    /// Answers an approval over the management API.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    #[track_caller]
+    pub fn decide(&self, approval: &str, outcome: &str) -> HttpResponse {
+        self.manage(
+            "POST",
+            &format!("/api/v1/approvals/{approval}/decision"),
+            Some(&json!({ "outcome": outcome })),
+        )
+    }
+
+    /// What waits for an answer, newest first (the first page).
+    ///
+    /// # Panics
+    /// If the list cannot be read.
+    #[track_caller]
+    pub fn pending(&self) -> Vec<Value> {
+        let page = self.get("/api/v1/approvals?state=pending&limit=200");
+        page["approvals"].as_array().expect("a list").clone()
+    }
+
+    /// Waits until exactly this many approvals wait.
+    ///
+    /// # Panics
+    /// If that takes too long.
+    #[track_caller]
+    pub fn wait_for_pending(&self, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} approvals wait"), LIMIT, || {
+            Some(self.pending()).filter(|pending| pending.len() == count)
+        })
+    }
+
+    /// Waits until an execution is in this state.
+    ///
+    /// # Panics
+    /// If that takes too long.
+    #[track_caller]
+    pub fn wait_for_execution(&self, id: &str, state: &str) -> Value {
+        let path = format!("/api/v1/executions/{id}");
+        eventually(&format!("execution {id} is {state}"), LIMIT, || {
+            Some(self.get(&path)).filter(|execution| execution["state"] == state)
+        })
+    }
+
+    /// Waits until nothing runs and no callback is on its way, so that nothing more can happen by itself: what has not
+    /// been sent by then is never sent. An end and its callback are one commit, hence this order.
+    ///
+    /// # Panics
+    /// If that takes longer than `within`.
+    #[track_caller]
+    pub fn wait_until_idle(&self, within: Duration) {
+        eventually("nothing runs", within, || {
+            (self.get("/api/v1/executions?state=INPROGRESS&limit=1")["total"] == 0).then_some(())
+        });
+        eventually("no callback is on its way", within, || {
+            (self.get("/api/v1/callbacks?state=waiting&limit=1")["waiting"] == 0).then_some(())
+        });
+    }
+
+    /// SIGKILL, as a crash or a power cut would look to the host.
+    ///
+    /// # Panics
+    /// If it is gone already.
+    pub fn kill(mut self) -> ExitStatus {
+        self.child.kill().expect("the host can be killed");
+        self.child.wait().expect("and is gone")
+    }
+
+    /// SIGTERM without waiting.
+    ///
+    /// # Panics
+    /// If it is gone already.
+    #[cfg(unix)]
+    pub fn terminate(&self) {
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.expect("a process id"), rustix::process::Signal::TERM)
+            .expect("SIGTERM reaches the host");
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    /// If its status cannot be asked.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("its status can be asked").is_none()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If that takes longer than `within`; with what it logged.
+    #[track_caller]
+    pub fn wait(&mut self, within: Duration) -> ExitStatus {
+        wait_for_end(&mut self.child, within)
+    }
+}
+
+/// Waits for the end of a process.
+///
+/// # Panics
+/// If that takes longer than `within`.
+#[track_caller]
+pub fn wait_for_end(child: &mut Child, within: Duration) -> ExitStatus {
+    eventually("the process ends", within, || {
+        child.try_wait().expect("its status can be asked")
+    })
+}
+
+impl Drop for Headless {
+    fn drop(&mut self) {
+        // Ours, by its handle; an error means that it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

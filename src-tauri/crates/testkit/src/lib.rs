@@ -1,5 +1,8 @@
-//! Helpers for tests: a private message bus with a fake notification server, a receiver for callbacks, the headless
-//! host as a child process, flows, a data folder.
+//! Helpers for tests: a private message bus with a fake notification server, a receiver for callbacks, an HTTP
+//! client, the headless host as a child process, flows, a data folder.
+//!
+//! Receiver, client and host work on threads of their own, so that plain tests and tests on tokio use the same ones;
+//! methods that block are called `blocking_…` where an asynchronous one has the short name.
 //!
 //! For tests only, and it shows: whatever does not work panics with a reason.
 #![allow(
@@ -11,17 +14,22 @@
 
 mod bus;
 mod display;
+mod eventually;
 pub mod flows;
 mod headless;
 mod http;
 mod notifications;
 mod receiver;
+mod signature;
 mod temp;
+mod wire;
 
 pub use bus::PrivateBus;
 pub use display::VirtualDisplay;
-pub use headless::Headless;
-pub use http::{HttpClient, HttpResponse};
+pub use eventually::eventually;
+pub use headless::{Headless, Installation, wait_for_end};
+pub use http::{Connection, HttpClient, HttpResponse};
 pub use notifications::{FakeNotificationServer, Mode, NotifyCall};
 pub use receiver::{CallbackReceiver, Received, ScriptedReply};
+pub use signature::hmac_sha256;
 pub use temp::TempDataDir;

@@ -82,8 +82,8 @@ impl Host {
     }
 
     /// Imports a flow; its id.
-    pub(crate) async fn import(&self, name: &str, document: &Value) -> String {
-        let body = json!({ "name": name, "flowData": document.to_string() }).to_string();
+    pub(crate) async fn import(&self, name: &str, document: &str) -> String {
+        let body = json!({ "name": name, "flowData": document }).to_string();
         let answer = load::once(
             &self.address,
             "POST",

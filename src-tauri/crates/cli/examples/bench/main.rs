@@ -9,13 +9,14 @@
     reason = "a measurement that cannot go on must stop and say why"
 )]
 
-mod flows;
 mod host;
 mod load;
 mod storage;
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use countersign_testkit::flows::{FlowOptions, start_gate_replies, start_reply};
 
 use crate::host::{Host, Place};
 use crate::load::Load;
@@ -90,7 +91,7 @@ fn main() {
 async fn answers(host: &std::path::Path, bare: &std::path::Path, time: Duration) -> Vec<Figure> {
     let place = Place::new();
     let ours = Host::start(host, &place);
-    let flow = ours.import("hello", &flows::hello()).await;
+    let flow = ours.import("hello", &start_reply(&FlowOptions::sync())).await;
     let path = format!("/api/v1/webhook/{flow}");
     let body = br#"{"who":"Ada","service":"api","version":"2.4.1"}"#;
     let sample = load::once(&ours.address, "POST", &path, None, body).await;
@@ -139,7 +140,9 @@ async fn answers(host: &std::path::Path, bare: &std::path::Path, time: Duration)
 async fn stops(host: &std::path::Path, time: Duration) -> Figure {
     let place = Place::new();
     let ours = Host::start(host, &place);
-    let flow = ours.import("gate", &flows::gate()).await;
+    let flow = ours
+        .import("gate", &start_gate_replies(&FlowOptions::sync()))
+        .await;
     let path = format!("/api/v1/webhook/{flow}");
     let body = br#"{"item":"v1","service":"api","version":"2.4.1"}"#;
     load::once(&ours.address, "POST", &path, None, body).await;
@@ -153,7 +156,9 @@ async fn stops(host: &std::path::Path, time: Duration) -> Figure {
         let theirs = sample.commits_per_second(&alone.data_dir(), CLIENTS, time).await;
         let place = Place::new();
         let ours = Host::start(host, &place);
-        let flow = ours.import("gate", &flows::gate()).await;
+        let flow = ours
+            .import("gate", &start_gate_replies(&FlowOptions::sync()))
+            .await;
         let load = Load::new(
             &ours.address,
             "POST",
@@ -214,7 +219,9 @@ fn idle(host: &std::path::Path) -> Vec<Figure> {
 async fn large(host: &std::path::Path) -> Vec<Figure> {
     let place = Place::new();
     let ours = Host::start(host, &place);
-    let flow = ours.import("gate", &flows::gate()).await;
+    let flow = ours
+        .import("gate", &start_gate_replies(&FlowOptions::sync()))
+        .await;
     let body = br#"{"item":"v1","service":"api","version":"2.4.1"}"#;
     let load = Load::new(
         &ours.address,

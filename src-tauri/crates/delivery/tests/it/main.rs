@@ -12,6 +12,7 @@ mod dispatcher;
 mod guard;
 mod plan;
 mod receiver;
+mod request;
 
 use std::time::Duration;
 

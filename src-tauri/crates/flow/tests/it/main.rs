@@ -8,6 +8,7 @@ mod custom_functions;
 mod examples;
 mod gates;
 mod html;
+mod http;
 mod imports;
 mod iterations;
 mod joins;

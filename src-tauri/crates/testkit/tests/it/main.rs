@@ -10,8 +10,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use countersign_domain::{Clock as _, SystemClock};
 use countersign_testkit::flows::{self, FlowOptions};
-use countersign_testkit::{CallbackReceiver, Headless, HttpClient, ScriptedReply, TempDataDir};
+use countersign_testkit::{
+    CallbackReceiver, Connection, HttpClient, Installation, ScriptedReply, TempDataDir, hmac_sha256,
+};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -63,7 +68,7 @@ async fn the_receiver_records_what_came_and_answers_by_script() {
     assert_eq!(all[1].json()["n"], 2, "JSON bodies");
 }
 
-/// A stand-in for the real program: prints the line, then waits.
+/// A stand-in for the real program.
 fn program(folder: &TempDataDir, text: &str) -> PathBuf {
     let path = folder.join("program");
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("it can be written");
@@ -72,8 +77,8 @@ fn program(folder: &TempDataDir, text: &str) -> PathBuf {
     path
 }
 
-#[tokio::test]
-async fn the_headless_host_is_started_read_and_ended() {
+#[test]
+fn the_headless_host_is_started_read_and_ended() {
     let folder = TempDataDir::new();
     std::fs::write(folder.join("token"), "secret\n").expect("it can be written");
     let line = format!(
@@ -82,40 +87,39 @@ async fn the_headless_host_is_started_read_and_ended() {
     );
     let text =
         format!("trap 'exit 7' TERM\necho \"args: $@\" >&2\necho '{line}'\nwhile :; do sleep 0.05; done");
-    let binary = program(&folder, &text);
+    let installation = Installation::new(program(&folder, &text)).with(&["--log", "debug"]);
 
-    let mut host = Headless::start(&binary, folder.path()).await;
+    let mut host = installation.start();
     assert_eq!(
-        (host.address(), host.token().as_str()),
+        (host.address.as_str(), host.token.as_str()),
         ("127.0.0.1:4321", "secret"),
         "the line is read"
     );
+    assert!(host.is_running());
+    host.terminate();
     assert_eq!(
-        host.url("/x"),
-        "http://127.0.0.1:4321/x",
-        "with the way to a path"
-    );
-    assert_eq!(
-        host.sigterm().await.code(),
+        host.wait(LIMIT).code(),
         Some(7),
         "it can clean up when it is asked to end"
     );
     let wanted = format!(
-        "args: serve --listen 127.0.0.1:0 --data-dir {} --json",
-        folder.path().display()
+        "args: serve --json --notifications off --listen 127.0.0.1:0 --data-dir {} --log debug",
+        installation.data_dir().display()
     );
     assert!(host.log().contains(&wanted), "{}", host.log());
-
-    let mut host = Headless::start(&binary, folder.path()).await;
-    assert_eq!(host.kill9().await.code(), None, "and cannot when it is killed");
+    assert_eq!(
+        installation.start().kill().code(),
+        None,
+        "and cannot when it is killed"
+    );
 }
 
-#[tokio::test]
-async fn a_host_that_does_not_start_is_told_from_one_that_does() {
+#[test]
+fn a_host_that_does_not_start_is_told_from_one_that_does() {
     let folder = TempDataDir::new();
     let binary = program(&folder, "echo 'the data folder is in use' >&2\nexit 3");
-    let error = Headless::try_start(&binary, folder.path(), &[], &[])
-        .await
+    let error = Installation::new(binary)
+        .try_start()
         .expect_err("it ends at once");
     assert!(
         error.contains("exit status: 3") && error.contains("the data folder is in use"),
@@ -124,12 +128,75 @@ async fn a_host_that_does_not_start_is_told_from_one_that_does() {
 }
 
 #[test]
+fn the_receiver_checks_signatures_and_is_gone_when_it_is_dropped() {
+    let receiver =
+        CallbackReceiver::answering(|_, before| ScriptedReply::status(if before == 0 { 500 } else { 204 }));
+    let address = receiver.address().to_string();
+    let mut connection = Connection::open(&address).expect("it listens");
+    let time = SystemClock.now().as_seconds().to_string();
+    let body = r#"{"status":"SUCCESS","chatId":"c"}"#;
+    let (flowise, standard) = (
+        hmac_sha256(b"key", body.as_bytes()),
+        hmac_sha256(b"key", format!("msg_1.{time}.{body}").as_bytes()),
+    );
+    let flowise = format!(
+        "sha256={}",
+        flowise
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    );
+    let standard = format!("v1,{}", STANDARD.encode(standard));
+    let headers = [
+        ("webhook-id", "msg_1"),
+        ("webhook-timestamp", time.as_str()),
+        ("webhook-signature", standard.as_str()),
+        ("x-flowise-signature", flowise.as_str()),
+    ];
+    for status in [500, 204] {
+        let reply = connection
+            .send("POST", "/cb", &headers, Some(body.as_bytes()))
+            .expect("an answer on the same connection");
+        assert_eq!(reply.status, status, "it answers as the function says");
+    }
+    let received = receiver.blocking_wait_for(2, LIMIT);
+    assert_eq!(
+        (received[0].taken, received[1].taken),
+        (false, true),
+        "only 2xx takes it"
+    );
+    let one = &received[1];
+    assert_eq!(
+        (one.id(), one.status(), one.chat()),
+        ("msg_1".to_owned(), "SUCCESS".to_owned(), "c".to_owned())
+    );
+    one.assert_signed("key");
+    let wrong = one.clone();
+    assert!(
+        std::panic::catch_unwind(move || wrong.assert_signed("another key")).is_err(),
+        "another key does not fit"
+    );
+
+    drop(receiver);
+    assert!(
+        connection.send("POST", "/cb", &[], Some(b"{}")).is_err(),
+        "no answer after its end"
+    );
+    assert!(Connection::open(&address).is_err(), "and nobody listens");
+}
+
+#[test]
 fn flows_are_whole_documents() {
-    let options = FlowOptions::callback("http://127.0.0.1:1/cb", Some("s3cret")).asking("Really?");
+    let options = FlowOptions::callback("http://127.0.0.1:1/cb", Some("s3cret"))
+        .asking("Really?")
+        .with(json!({ "webhookMethod": "PUT" }));
     for text in [
         flows::start_reply(&options),
         flows::start_gate_replies(&options),
         flows::start_two_gates(&options),
+        flows::start_condition_gate(&options, "larger"),
+        flows::start_http_reply(&options, "http://127.0.0.1:1/target"),
+        flows::start_gate_http_reply(&options, "http://127.0.0.1:1/target"),
     ] {
         let document: Value = serde_json::from_str(&text).expect("JSON");
         let nodes = document["nodes"].as_array().expect("nodes");
@@ -158,5 +225,6 @@ fn flows_are_whole_documents() {
             "the options arrive"
         );
         assert_eq!(inputs["callbackSecret"], "s3cret", "the options arrive");
+        assert_eq!(inputs["webhookMethod"], "PUT", "further inputs win");
     }
 }

@@ -1,0 +1,257 @@
+//! Requests of flows over real sockets.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use countersign_delivery::{AddressGuard, Client, LoopbackPolicy, Request};
+use countersign_domain::SystemClock;
+
+use crate::receiver::{Receiver, Reply};
+
+fn client(policy: LoopbackPolicy) -> Client {
+    Client::new(AddressGuard::new(policy), Arc::new(SystemClock))
+}
+
+fn request(url: impl Into<String>) -> Request {
+    Request {
+        method: "GET".to_owned(),
+        url: url.into(),
+        headers: Vec::new(),
+        secret_headers: Vec::new(),
+        body: None,
+        timeout: Duration::from_secs(5),
+        response_limit: 1 << 20,
+    }
+}
+
+fn post(url: impl Into<String>) -> Request {
+    Request {
+        method: "POST".to_owned(),
+        headers: vec![
+            ("authorization".to_owned(), "Bearer secret".to_owned()),
+            ("x-key".to_owned(), "secret".to_owned()),
+            ("x-other".to_owned(), "open".to_owned()),
+        ],
+        secret_headers: vec!["x-key".to_owned()],
+        body: Some(("{}".to_owned(), "application/json".to_owned())),
+        ..request(url)
+    }
+}
+
+#[tokio::test]
+async fn the_answer_comes_back_whole() {
+    let target = Receiver::always(Reply::with(404, &["X-One: a", "X-One: b"], "not \u{1F350} here")).await;
+    let answer = client(LoopbackPolicy::Configured)
+        .request(request(target.url("/x?a=1")))
+        .await
+        .unwrap();
+    assert_eq!((answer.status, answer.status_text.as_str()), (404, "Not Found"));
+    assert_eq!(answer.body, "not \u{1F350} here".as_bytes());
+    let ones: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "x-one")
+        .collect();
+    assert_eq!(
+        ones.len(),
+        2,
+        "a header that came twice stands there twice: {answer:?}"
+    );
+    assert!(
+        target.received()[0].line.starts_with("GET /x?a=1 "),
+        "{:?}",
+        target.received()
+    );
+}
+
+#[tokio::test]
+async fn a_header_of_its_own_decides_the_type() {
+    let target = Receiver::always(Reply::status(200)).await;
+    let mut request = post(target.url("/"));
+    client(LoopbackPolicy::Configured)
+        .request(request.clone())
+        .await
+        .unwrap();
+    request
+        .headers
+        .push(("Content-Type".to_owned(), "application/x-own".to_owned()));
+    client(LoopbackPolicy::Configured).request(request).await.unwrap();
+    let types: Vec<_> = target
+        .received()
+        .iter()
+        .map(|r| r.header("content-type").to_owned())
+        .collect();
+    assert_eq!(types, ["application/json", "application/x-own"]);
+}
+
+#[tokio::test]
+async fn secrets_do_not_follow_a_redirect_to_another_origin() {
+    let target = Receiver::always(Reply::status(200)).await;
+    for (status, method, carries_body) in [
+        (303, "GET", false),
+        (302, "GET", false),
+        (307, "POST", true),
+        (308, "POST", true),
+    ] {
+        let location = format!("location: {}", target.url(&format!("/landed-{status}")));
+        let first = Receiver::always(Reply::with(status, &[&location], "")).await;
+        let answer = client(LoopbackPolicy::Configured)
+            .request(post(first.url("/")))
+            .await
+            .unwrap();
+        assert_eq!(answer.url, target.url(&format!("/landed-{status}")));
+        let landed = target.received().pop().unwrap();
+        assert!(
+            landed.line.starts_with(&format!("{method} /landed-{status} ")),
+            "{status}: {landed:?}"
+        );
+        assert_eq!(!landed.body.is_empty(), carries_body, "{status}: {landed:?}");
+        for secret in ["authorization", "x-key"] {
+            assert!(
+                !landed.headers.contains_key(secret),
+                "{status}: {secret} went along"
+            );
+        }
+        assert_eq!(
+            landed.header("x-other"),
+            "open",
+            "{status}: what is no secret goes along"
+        );
+    }
+}
+
+#[tokio::test]
+async fn secrets_stay_within_an_origin() {
+    let target = Receiver::start(|_, received| {
+        if received.line.contains("/landed") {
+            Reply::status(200)
+        } else {
+            Reply::with(307, &["location: /landed"], "")
+        }
+    })
+    .await;
+    client(LoopbackPolicy::Configured)
+        .request(post(target.url("/")))
+        .await
+        .unwrap();
+    assert_eq!(target.received()[1].header("authorization"), "Bearer secret");
+}
+
+#[tokio::test]
+async fn redirects_end() {
+    let circle = Receiver::always(Reply::with(302, &["location: /again"], "")).await;
+    let error = client(LoopbackPolicy::Configured)
+        .request(request(circle.url("/")))
+        .await
+        .unwrap_err();
+    assert!(error.contains("redirected more than 5 times"), "{error}");
+    assert_eq!(circle.received().len(), 6);
+}
+
+/// Every address on the way is looked at, also those that a target names.
+#[tokio::test]
+async fn a_redirect_does_not_get_around_the_guard() {
+    for location in [
+        "http://169.254.169.254/latest/meta-data",
+        "http://[fd00:ec2::254]/",
+        "file:///etc/passwd",
+        "ftp://x/",
+    ] {
+        let header = format!("location: {location}");
+        let first = Receiver::always(Reply::with(302, &[&header], "")).await;
+        let error = client(LoopbackPolicy::Configured)
+            .request(request(first.url("/")))
+            .await
+            .unwrap_err();
+        assert!(
+            error.contains("Access to this host is denied by policy") || error.contains("Invalid URL"),
+            "{location}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_guard_refuses_before_anything_is_sent() {
+    let target = Receiver::always(Reply::status(200)).await;
+    let port = target.address.port();
+    for url in [
+        format!("http://127.0.0.1:{port}/"),
+        format!("http://localhost:{port}/"),
+        format!("http://2130706433:{port}/"),
+        format!("http://[::ffff:127.0.0.1]:{port}/"),
+        format!("http://0.0.0.0:{port}/"),
+    ] {
+        let error = client(LoopbackPolicy::Deny)
+            .request(request(url.clone()))
+            .await
+            .unwrap_err();
+        assert!(
+            error.contains("Access to this host is denied by policy"),
+            "{url}: {error}"
+        );
+    }
+    assert_eq!(target.connections(), 0, "nobody came");
+    for url in [
+        "nonsense",
+        "file:///etc/hostname",
+        "ftp://x/",
+        "http://user:secret@example.org/",
+    ] {
+        let error = client(LoopbackPolicy::Allow)
+            .request(request(url))
+            .await
+            .unwrap_err();
+        assert!(
+            error.contains("Invalid URL") && !error.contains("secret"),
+            "{url}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_target_without_end_is_cut_off() {
+    let endless = Receiver::always(Reply::Endless).await;
+    let began = Instant::now();
+    let error = client(LoopbackPolicy::Configured)
+        .request(request(endless.url("/")))
+        .await
+        .unwrap_err();
+    assert_eq!(error, "The answer is longer than 1048576 bytes.");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\nx";
+    let huge = Receiver::always(Reply::Raw(head.as_bytes().to_vec())).await;
+    let error = client(LoopbackPolicy::Configured)
+        .request(request(huge.url("/")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error, "The answer is longer than 1048576 bytes.",
+        "said before it is read"
+    );
+}
+
+#[tokio::test]
+async fn a_target_that_does_not_answer_is_given_up() {
+    let hangs = Receiver::always(Reply::Hang).await;
+    let mut patient = request(hangs.url("/"));
+    patient.timeout = Duration::from_millis(300);
+    let error = client(LoopbackPolicy::Configured)
+        .request(patient)
+        .await
+        .unwrap_err();
+    assert_eq!(error, "No answer within 0.3 s.");
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_header_or_a_method_is_said_without_its_value() {
+    let target = Receiver::always(Reply::status(200)).await;
+    let mut bad = request(target.url("/"));
+    bad.headers = vec![("x-token".to_owned(), "secret\r\nx: y".to_owned())];
+    let error = client(LoopbackPolicy::Configured).request(bad).await.unwrap_err();
+    assert!(error.contains("x-token") && !error.contains("secret"), "{error}");
+    let mut bad = request(target.url("/"));
+    bad.method = "GET /x".to_owned();
+    assert!(client(LoopbackPolicy::Configured).request(bad).await.is_err());
+    assert_eq!(target.connections(), 0);
+}
