@@ -8,6 +8,8 @@ signatures, and the few calls of WebDriver that the pictures need. Python's stan
     demo.py run DRIVER SESSION SCRIPT      runs a script in the page, prints what it returns
     demo.py drawn DRIVER SESSION           waits until the page is drawn as it stands
     demo.py get JSON-FILE KEY…             prints a value, by keys and positions
+    demo.py find JSON-FILE LIST KEY VALUE  prints the id of the entry of a list with this value
+    demo.py flow NAME FILE                 prints the body that imports an exported flow
 """
 
 import base64
@@ -128,6 +130,14 @@ def get(file, *keys):
     print(value if isinstance(value, str) else json.dumps(value))
 
 
+def find(file, entries, key, value):
+    for entry in json.loads(pathlib.Path(file).read_text())[entries]:
+        if entry[key] == value:
+            print(entry["id"])
+            return
+    sys.exit(f"none of the {entries} has the {key} {value!r}")
+
+
 match sys.argv[1:]:
     case ["receive", folder]:
         receive(folder)
@@ -143,5 +153,9 @@ match sys.argv[1:]:
         drawn(driver, session)
     case ["get", file, *keys]:
         get(file, *keys)
+    case ["find", file, entries, key, value]:
+        find(file, entries, key, value)
+    case ["flow", name, file]:
+        print(json.dumps({"name": name, "flowData": pathlib.Path(file).read_text()}))
     case _:
         sys.exit(__doc__)

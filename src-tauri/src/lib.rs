@@ -9,6 +9,7 @@ mod list;
 
 mod arguments;
 mod commands;
+mod dropped;
 mod events;
 mod instance;
 mod lifecycle;
@@ -141,8 +142,9 @@ fn run_until_quit(desktop: tauri::App, app: &App, hidden: bool) -> i32 {
             api.prevent_exit();
         }
         tauri::RunEvent::WindowEvent { label, event, .. } if label == window::LABEL => match event {
-            tauri::WindowEvent::CloseRequested { .. } => window::closing(handle),
-            tauri::WindowEvent::Destroyed => window::closed(handle),
+            tauri::WindowEvent::CloseRequested { .. } => window::close_requested(handle),
+            tauri::WindowEvent::Destroyed => window::destroyed(handle, &app),
+            tauri::WindowEvent::DragDrop(event) => dropped::on_event(handle, &event),
             _ => {}
         },
         _ => {}
@@ -159,23 +161,19 @@ fn ready(handle: &tauri::AppHandle, app: &App, hidden: bool) {
             tracing::warn!(%error, "there is no tray icon; start Countersign again to see the inbox")
         }
     }
-    let app = app.clone();
-    if hidden {
-        let handle = handle.clone();
-        tauri::async_runtime::spawn(async move {
-            let host = handle.state::<Inbox>().look_for_tray_host(&app).await;
-            if lifecycle::at_start(hidden, host) == Start::Visible {
-                tracing::warn!(
-                    "this desktop shows no tray icons, so the window is shown although --hidden was given"
-                );
-                window::show(&handle, Place::Inbox);
-            }
-        });
-    } else {
+    if !hidden {
         window::show(handle, Place::Inbox);
-        let handle = handle.clone();
-        tauri::async_runtime::spawn(async move { handle.state::<Inbox>().look_for_tray_host(&app).await });
     }
+    let (handle, app) = (handle.clone(), app.clone());
+    tauri::async_runtime::spawn(async move {
+        let host = window::look_for_tray_host(&app).await;
+        if hidden && lifecycle::at_start(hidden, host) == Start::Visible {
+            tracing::warn!(
+                "this desktop shows no tray icons, so the window is shown although --hidden was given"
+            );
+            window::show(&handle, Place::Inbox);
+        }
+    });
 }
 
 fn log_to_stderr(filter: &str) -> anyhow::Result<()> {

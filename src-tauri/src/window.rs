@@ -5,8 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use countersign_app::App;
 use countersign_domain::ApprovalId;
@@ -16,16 +15,13 @@ use tauri::{AppHandle, Emitter as _, Manager as _, Url, WebviewUrl, WebviewWindo
 use tauri_plugin_dialog::{DialogExt as _, MessageDialogButtons, MessageDialogKind};
 
 use crate::lifecycle::{self, Lifecycle};
-use crate::tray_host;
+use crate::{dropped, tray_host};
 
 /// The label by which capabilities and events know the window.
 pub(crate) const LABEL: &str = "inbox";
 
 /// The event that asks the page to show an approval, or the inbox.
 const OPEN_EVENT: &str = "countersign-open";
-
-/// The longest that a window takes to be gone once it is being closed.
-const CLOSING_TAKES: Duration = Duration::from_secs(5);
 
 /// A place in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,15 +53,38 @@ struct Open {
     approval_id: Option<ApprovalId>,
 }
 
+/// Whether the window is on its way out, and what was asked for meanwhile. A window that is being closed is
+/// still known to Tauri for a while; whatever is shown in it is gone with it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Closing {
+    under_way: bool,
+    wanted: Option<Place>,
+}
+
+impl Closing {
+    fn begins(&mut self) {
+        self.under_way = true;
+    }
+
+    /// Keeps a place for the next window if this one is being closed; the last one asked for counts.
+    fn keeps(&mut self, place: Place) -> bool {
+        if self.under_way {
+            self.wanted = Some(place);
+        }
+        self.under_way
+    }
+
+    /// The window is gone. What was asked for meanwhile is to be shown now.
+    fn ends(&mut self) -> Option<Place> {
+        std::mem::take(self).wanted
+    }
+}
+
 /// The window's state that outlives the window.
 pub(crate) struct Inbox {
     /// Where the webview keeps what belongs to the window only, such as the theme.
     kept_in: PathBuf,
-    /// Whether the window is being closed. Held while one is shown or made, so that this happens one at a time.
-    closing: Mutex<bool>,
-    /// Told when it is gone.
-    gone: Condvar,
-    no_tray_host: AtomicBool,
+    closing: Mutex<Closing>,
     told_about_closing: AtomicBool,
 }
 
@@ -75,64 +94,59 @@ impl Inbox {
         Self {
             kept_in: data_dir.join("window"),
             closing: Mutex::default(),
-            gone: Condvar::new(),
-            no_tray_host: AtomicBool::default(),
             told_about_closing: AtomicBool::default(),
         }
     }
 
-    /// Asks whether this desktop shows tray icons, and remembers the answer.
-    pub(crate) async fn look_for_tray_host(&self, app: &App) -> bool {
-        let present = tray_host::is_present().await;
-        self.no_tray_host.store(!present, Ordering::Relaxed);
-        app.set_tray_host(Some(present));
-        present
+    /// Only for one look or one change, never while a window is touched.
+    fn closing<T>(&self, f: impl FnOnce(&mut Closing) -> T) -> T {
+        f(&mut self.closing.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
 
-    fn set_closing(&self, closing: bool) {
-        *self.closing.lock().unwrap_or_else(PoisonError::into_inner) = closing;
-        self.gone.notify_all();
-    }
-
-    /// Waits until no window is being closed. The guard keeps others from showing one meanwhile.
-    fn settled(&self) -> MutexGuard<'_, bool> {
-        let closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .gone
-            .wait_timeout_while(closing, CLOSING_TAKES, |closing| *closing);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
+/// Asks whether this desktop shows tray icons, and tells the application.
+pub(crate) async fn look_for_tray_host(app: &App) -> bool {
+    let present = tray_host::is_present().await;
+    app.set_tray_host(Some(present));
+    present
 }
 
 /// Shows the window, in front, at this place. Returns at once; can be called from anywhere.
 pub(crate) fn show(handle: &AppHandle, place: Place) {
-    if handle.state::<Lifecycle>().is_ending() {
-        return;
-    }
     let handle = handle.clone();
-    // On some systems a window cannot be made inside an event's handler, so never there.
-    tauri::async_runtime::spawn_blocking(move || {
-        if let Err(error) = show_now(&handle, place)
-            && !handle.state::<Lifecycle>().is_ending()
-        {
-            tracing::error!(%error, "the window cannot be shown");
+    // On the event loop, so that showing, closing and being gone have one order; and as an event of its own,
+    // because on some systems a window cannot be made inside the handler of another.
+    tauri::async_runtime::spawn(async move {
+        let here = handle.clone();
+        if let Err(error) = handle.run_on_main_thread(move || show_here(&here, place)) {
+            tracing::warn!(%error, "the window cannot be asked for any more");
         }
     });
 }
 
-fn show_now(handle: &AppHandle, place: Place) -> tauri::Result<()> {
-    let inbox = handle.state::<Inbox>();
-    // A window that is being closed is still known for a moment; what was shown in it would be gone.
-    let _one_at_a_time = inbox.settled();
-    match handle.get_webview_window(LABEL) {
-        Some(window) => {
-            window.unminimize()?;
-            window.show()?;
-            window.set_focus()?;
-            lead(&window, place)
-        }
-        None => make(handle, place)?.set_focus(),
+fn show_here(handle: &AppHandle, place: Place) {
+    if handle.state::<Lifecycle>().is_ending() {
+        return;
     }
+    let closing = handle.state::<Inbox>().closing(|closing| closing.keeps(place));
+    tracing::debug!(?place, closing, "the window is asked for");
+    if closing {
+        return;
+    }
+    let shown = match handle.get_webview_window(LABEL) {
+        Some(window) => bring_forward(&window, place),
+        None => make(handle, place).and_then(|window| window.set_focus()),
+    };
+    if let Err(error) = shown {
+        tracing::error!(%error, "the window cannot be shown");
+    }
+}
+
+fn bring_forward(window: &WebviewWindow, place: Place) -> tauri::Result<()> {
+    window.unminimize()?;
+    window.show()?;
+    window.set_focus()?;
+    lead(window, place)
 }
 
 /// Leads the page of a window that is there already. The address is changed by script because loading it
@@ -159,16 +173,32 @@ fn go(window: &WebviewWindow, place: Place) -> tauri::Result<()> {
 
 fn make(handle: &AppHandle, place: Place) -> tauri::Result<WebviewWindow> {
     let page = WebviewUrl::App(format!("index.html{}", place.fragment()).into());
-    WebviewWindowBuilder::new(handle, LABEL, page)
+    let builder = WebviewWindowBuilder::new(handle, LABEL, page);
+    // Where the page gets the files that are dropped on it, Tauri's handler would keep them from it.
+    let builder = if dropped::TAKEN_HERE {
+        builder
+    } else {
+        builder.disable_drag_drop_handler()
+    };
+    builder
         .title("Countersign")
         .data_directory(handle.state::<Inbox>().kept_in.clone())
         .inner_size(1180.0, 780.0)
         .min_inner_size(640.0, 480.0)
         .center()
-        // Files are dropped on the page itself, which Tauri's own handler would keep from it.
-        .disable_drag_drop_handler()
         // What the page shows came in from outside: no link in it may take the window anywhere.
-        .on_navigation(is_own_page)
+        .on_navigation(|url| {
+            let stays = is_own_page(url);
+            if !stays {
+                // Without the path, which may hold what is nobody's business.
+                tracing::warn!(
+                    scheme = url.scheme(),
+                    host = url.host_str(),
+                    "the page may not go there"
+                );
+            }
+            stays
+        })
         .on_new_window(|_, _| NewWindowResponse::Deny)
         .build()
 }
@@ -189,19 +219,42 @@ pub(crate) fn reload(handle: &AppHandle) -> tauri::Result<()> {
         .map_or(Ok(()), |window| window.reload())
 }
 
-/// The window is about to be closed.
-pub(crate) fn closing(handle: &AppHandle) {
-    handle.state::<Inbox>().set_closing(true);
+/// The window was asked to close, and nothing here ever declines that.
+pub(crate) fn close_requested(handle: &AppHandle) {
+    tracing::debug!("the window closes");
+    handle.state::<Inbox>().closing(Closing::begins);
 }
 
-/// The window was closed. Where no tray icon shows that the program goes on, a word says so, once, and
-/// offers the only other way to quit.
-pub(crate) fn closed(handle: &AppHandle) {
+/// The window is gone, and Tauri has forgotten it: what was asked for meanwhile is shown in a new one. Otherwise,
+/// where no tray icon shows that the program goes on, a word says so, once, and offers the only other way to
+/// quit.
+pub(crate) fn destroyed(handle: &AppHandle, app: &App) {
     let inbox = handle.state::<Inbox>();
-    inbox.set_closing(false);
+    let wanted = inbox.closing(Closing::ends);
+    if handle.state::<Lifecycle>().is_ending() {
+        return;
+    }
+    if let Some(place) = wanted {
+        show(handle, place);
+        return;
+    }
+    if inbox.told_about_closing.load(Ordering::Relaxed) {
+        return;
+    }
+    let (handle, app) = (handle.clone(), app.clone());
+    tauri::async_runtime::spawn(async move {
+        // Asked again: at the start of a session the panel may come later than this program.
+        if !look_for_tray_host(&app).await {
+            explain(&handle);
+        }
+    });
+}
+
+fn explain(handle: &AppHandle) {
+    let told = &handle.state::<Inbox>().told_about_closing;
     if handle.state::<Lifecycle>().is_ending()
-        || !inbox.no_tray_host.load(Ordering::Relaxed)
-        || inbox.told_about_closing.swap(true, Ordering::Relaxed)
+        || handle.get_webview_window(LABEL).is_some()
+        || told.swap(true, Ordering::Relaxed)
     {
         return;
     }
@@ -219,13 +272,32 @@ pub(crate) fn closed(handle: &AppHandle) {
         .show(move |wants_to_quit| {
             if wants_to_quit {
                 lifecycle::quit(&quit);
+            } else {
+                tracing::info!("goes on without a window");
             }
         });
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Open, Place, is_own_page};
+    use super::{Closing, Open, Place, is_own_page};
+
+    #[test]
+    fn what_is_asked_for_while_the_window_closes_is_kept_until_it_is_gone() {
+        let mut closing = Closing::default();
+        assert!(!closing.keeps(Place::Inbox), "an open window is used");
+        closing.begins();
+        assert!(closing.keeps(Place::Inbox), "one that is being closed is not");
+        assert!(closing.keeps(Place::Settings), "however often it is asked for");
+        assert_eq!(
+            closing.ends(),
+            Some(Place::Settings),
+            "the last wish is shown then"
+        );
+        assert!(!closing.keeps(Place::Inbox), "and the next window is a new one");
+        closing.begins();
+        assert_eq!(closing.ends(), None, "nobody asked this time");
+    }
 
     #[test]
     fn the_window_stays_on_its_own_pages() {

@@ -1,13 +1,13 @@
 //! The inbox in the real webview, by keyboard.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use countersign_testkit::CallbackReceiver;
 use countersign_testkit::flows::{FlowOptions, start_gate_replies};
 use serde_json::json;
 
 use crate::desktop::Desktop;
-use crate::program::{import, trigger, wait_for_approval};
+use crate::program::{approvals, import, trigger, wait_for_approval};
 use crate::window::Window;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,9 +24,13 @@ async fn a_question_arrives_in_the_inbox_and_is_approved_with_a_key() {
     let title = waiting["title"].as_str().expect("a title").to_owned();
     window.wait_for_text(&title).await;
     window.wait_for_text("If you approve").await;
-    // Keys are ignored for a moment after another question came under the hands.
-    tokio::time::sleep(Duration::from_millis(800)).await;
-    window.key("a").await;
+    // Keys are ignored for a moment after another question came under the hands, so it is pressed until it counts.
+    let begun = Instant::now();
+    while approvals(&client, "decided").await.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the key answers");
+        window.key("a").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 
     let received = receiver
         .wait_until(Duration::from_secs(20), |all| {
@@ -82,10 +86,14 @@ async fn the_page_can_reach_nothing_but_its_commands() {
         "only declared rights: {refused}"
     );
 
-    window
-        .run("window.location.href = 'http://example.invalid/'")
-        .await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let elsewhere = CallbackReceiver::start().await;
+    let script = format!("window.location.href = {}", json!(elsewhere.url("/page")));
+    window.run(&script).await;
+    desktop.wait_for_log("the page may not go there");
+    assert!(
+        elsewhere.received().is_empty(),
+        "nobody out there was asked for a page"
+    );
     assert!(
         window.address().await.starts_with("tauri://localhost"),
         "no link takes the window away"

@@ -123,6 +123,11 @@ impl Desktop {
         &self.bus
     }
 
+    /// The number of the display.
+    pub(crate) fn display(&self) -> &str {
+        &self.display
+    }
+
     /// A folder that is gone after the test.
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
@@ -143,6 +148,20 @@ impl Desktop {
             .append(true)
             .open(self.folder("log"));
         file.expect("a log can be written").into()
+    }
+
+    /// What the program under test has said so far.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(self.folder("log")).unwrap_or_default()
+    }
+
+    /// Waits until the program under test has said this.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait_for(
+            &format!("the program says {text:?}"),
+            Duration::from_secs(20),
+            || self.said().contains(text).then_some(()),
+        );
     }
 
     /// What xdotool says.
@@ -214,10 +233,7 @@ impl Drop for Desktop {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.picture(&format!("{}-failed", self.name));
-            eprintln!(
-                "the program said:\n{}",
-                std::fs::read_to_string(self.folder("log")).unwrap_or_default()
-            );
+            eprintln!("the program said:\n{}", self.said());
         }
     }
 }
@@ -233,6 +249,7 @@ fn environment(command: &mut Command, display: &str, bus: &str, home: &Path) {
         .env("XDG_CACHE_HOME", home.join("cache"))
         .env("GDK_BACKEND", "x11")
         .env("NO_AT_BRIDGE", "1")
+        .env("GSETTINGS_BACKEND", "memory")
         .env("MESA_SHADER_CACHE_DISABLE", "true")
         .env("LANG", "C.UTF-8")
         .env("USER", "tester")

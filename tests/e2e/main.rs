@@ -15,11 +15,13 @@
 mod desktop;
 mod notification;
 mod program;
+mod screen;
 mod tray_host;
 mod window;
 
 mod by_notification;
 mod by_window;
+mod importing;
 mod living;
 mod restart;
 mod tray;

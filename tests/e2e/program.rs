@@ -173,3 +173,19 @@ pub(crate) async fn wait_for_approval(client: &HttpClient, state: &str) -> Value
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// The message by which a second start asks the program on this bus to show itself.
+pub(crate) async fn start_again(bus: &zbus::Connection) -> zbus::Message {
+    let names = zbus::fdo::DBusProxy::new(bus).await.expect("a bus");
+    let names = names.list_names().await.expect("names on the bus");
+    let name = names
+        .into_iter()
+        .find(|name| name.ends_with(".SingleInstance"))
+        .expect("the program is on the bus");
+    zbus::Message::method_call(format!("/{}", name.replace('.', "/")), "ExecuteCallback")
+        .and_then(|message| message.interface("org.SingleInstance.DBus"))
+        .and_then(|message| message.destination(name.into_inner()))
+        .and_then(|message| message.with_flags(zbus::message::Flags::NoReplyExpected))
+        .and_then(|message| message.build(&(Vec::<&str>::new(), "/")))
+        .expect("a message")
+}

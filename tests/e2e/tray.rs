@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::desktop::Desktop;
 use crate::program::{Program, approvals, import, trigger, wait_for_approval};
 use crate::tray_host::TrayHost;
+use crate::window::Window;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_menu_counts_what_waits_opens_the_window_and_quits() {
@@ -55,4 +56,31 @@ async fn the_menu_counts_what_waits_opens_the_window_and_quits() {
     let (status, time) = program.wait(Duration::from_secs(20));
     assert!(status.success(), "Quit is an orderly end: {status}");
     assert!(time < Duration::from_secs(10), "and bounded: {time:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_opened_from_the_menu() {
+    let desktop = Desktop::without_notifications("tray-settings");
+    let panel = TrayHost::start(desktop.bus().connect().await).await;
+    let window = Window::open(&desktop, &desktop.folder("data"), &[]).await;
+    window.wait_for_text("Nothing waits").await;
+
+    let settings = panel.wait_for_entry("Settings").await;
+    panel.choose(&settings).await;
+    window.wait_for_text("Listening address").await;
+    assert!(
+        window.address().await.ends_with("#/settings"),
+        "the window that is there goes to the settings"
+    );
+
+    desktop.close_window("Countersign");
+    desktop.wait_for_windows("Countersign", 0);
+    panel.choose(&settings).await;
+    desktop.wait_for_windows("Countersign", 1);
+    window.follow().await;
+    window.wait_for_text("Listening address").await;
+    assert!(
+        window.address().await.ends_with("#/settings"),
+        "a new window begins there"
+    );
 }

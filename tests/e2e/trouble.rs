@@ -6,7 +6,7 @@ use countersign_testkit::flows::{FlowOptions, start_gate_replies};
 use serde_json::json;
 
 use crate::desktop::Desktop;
-use crate::program::{Program, import, trigger, wait_for_approval};
+use crate::program::{self, Program, import, trigger, wait_for_approval};
 use crate::window::Window;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,6 +73,11 @@ async fn without_a_tray_it_starts_visible_and_explains_how_to_come_back() {
     let data_dir = desktop.folder("data");
     let mut program = Program::start(&desktop, &data_dir, &["--hidden"]);
     desktop.wait_for_windows("Countersign", 1);
+    let status = program.client().get("/api/v1/status").await.json();
+    assert_eq!(
+        status["trayHost"], false,
+        "nothing shows tray icons here: {status}"
+    );
 
     desktop.close_window("Countersign");
     desktop.wait_for_windows("Countersign goes on without its window", 1);
@@ -84,7 +89,12 @@ async fn without_a_tray_it_starts_visible_and_explains_how_to_come_back() {
     // Closing the explanation is no answer, so it changes nothing.
     desktop.close_window("Countersign goes on without its window");
     desktop.wait_for_windows("Countersign goes on without its window", 0);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(program.is_running(), "silence does not end it either");
+    desktop.wait_for_log("goes on without a window");
+    let mut second = program::command(&desktop, &data_dir, &[])
+        .spawn()
+        .expect("started");
+    let (status, _) = program::wait_for_end(&mut second, Duration::from_secs(10));
+    assert!(status.success(), "silence does not end it either: {status}");
+    desktop.wait_for_windows("Countersign", 1);
     program.terminate();
 }

@@ -59,6 +59,21 @@ impl Window {
         }
     }
 
+    /// Turns to the program's new window after the one before was closed.
+    pub(crate) async fn follow(&self) {
+        let begun = std::time::Instant::now();
+        loop {
+            match self.client.windows().await.as_deref() {
+                Ok([window]) if self.client.switch_to_window(window.clone()).await.is_ok() => return,
+                other => assert!(
+                    begun.elapsed() < LIMIT,
+                    "the driver knows the new window: {other:?}"
+                ),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// A client of the program's server.
     pub(crate) fn http(&self) -> countersign_testkit::HttpClient {
         program::client(&self.data_dir)
@@ -116,6 +131,25 @@ impl Window {
             .await
             .expect("something has the focus");
         active.send_keys(key).await.expect("keys can be pressed");
+    }
+
+    /// Presses a button by what it says.
+    pub(crate) async fn click(&self, label: &str) {
+        let path = format!("//button[contains(normalize-space(.), \"{label}\")]");
+        let found = self
+            .client
+            .wait()
+            .at_most(LIMIT)
+            .for_element(Locator::XPath(&path))
+            .await;
+        let button = match found {
+            Ok(button) => button,
+            Err(error) => panic!(
+                "there is a button {label:?} ({error}); the page shows: {}",
+                self.text().await
+            ),
+        };
+        button.click().await.expect("it can be pressed");
     }
 
     /// What the page's own address bar would say.

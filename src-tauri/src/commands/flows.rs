@@ -89,7 +89,8 @@ pub(crate) async fn pick_flow_file(window: WebviewWindow) -> Answer<Option<FlowI
     read_file(path).await.map(Some).map_err(refusal)
 }
 
-async fn read_file(path: PathBuf) -> Result<FlowImport, Error> {
+/// Reads a file that the person chose or dropped; the error is in words for them.
+pub(crate) async fn read_file(path: PathBuf) -> Result<FlowImport, Error> {
     let name = path
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());

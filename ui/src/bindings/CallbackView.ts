@@ -63,4 +63,8 @@ nextAttemptAt: string | null,
 /**
  * Whether it waits for an earlier callback of the same execution.
  */
-behindEarlier: boolean, };
+behindEarlier: boolean, 
+/**
+ * How long what it sends is, in bytes.
+ */
+bodyBytes: number, };

@@ -308,6 +308,7 @@ export function makeWorld(now: number): World {
     attempts: [],
     nextAttemptAt: null,
     behindEarlier: false,
+    bodyBytes: 4096,
     body: JSON.stringify({
       status: "SUCCESS",
       chatId: "chat-90",

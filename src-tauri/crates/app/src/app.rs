@@ -164,8 +164,9 @@ impl App {
         let app = Self { inner };
         // A kill leaves the address of the last run behind; nobody must take it for this one's.
         app.set_address(None, None);
-        notifications::listen(&app, answers);
+        // An answer may queue a callback at once, which must find the dispatcher.
         app.start_dispatcher();
+        notifications::listen(&app, answers);
         app.take_up_where_it_was_left()
             .await
             .map_err(|error| unusable("it is damaged", error.into()))?;

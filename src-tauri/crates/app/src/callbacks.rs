@@ -206,6 +206,8 @@ impl App {
     /// What lists show of a callback.
     fn summary(&self, callback: &Callback) -> Result<CallbackSummary, Error> {
         let behind_earlier = callback.state == CallbackState::Waiting && self.waits_behind(callback)?;
+        let store = &self.inner.store;
+        let body_bytes = store.callback_body_bytes(callback.id).map_err(storage)?;
         Ok(CallbackSummary {
             id: callback.id.to_string(),
             execution_id: callback.execution_id.to_string(),
@@ -220,6 +222,7 @@ impl App {
             created_at: callback.created_at.to_string(),
             next_attempt_at: callback.next_attempt_at.map(|at| at.to_string()),
             behind_earlier,
+            body_bytes: body_bytes.unwrap_or_default(),
         })
     }
 

@@ -411,7 +411,7 @@ impl App {
     async fn commit_and_send(&self, changes: Changes, callback: Option<Callback>) -> Result<(), Error> {
         self.inner.store.commit(changes).await.map_err(storage)?;
         if let (Some(callback), Some(dispatcher)) = (callback, self.dispatcher()) {
-            dispatcher.put(callback);
+            dispatcher.put(&callback);
         }
         Ok(())
     }
@@ -508,8 +508,9 @@ impl App {
                     .ok_or_else(|| Error::new(ErrorCode::NotFound, format!("Execution {id} not found")))?;
                 if !execution.interrupted {
                     let message = format!(
-                        "Execution {id} was not interrupted by a restart, so there is nothing to go on with. \
-                         Nothing was changed."
+                        "Execution {id} is {} and was not interrupted by a restart, so there is nothing to go on \
+                         with. Nothing was changed.",
+                        execution.state
                     );
                     return Err(Error::new(ErrorCode::NotWaiting, message));
                 }
@@ -588,8 +589,7 @@ impl App {
         let Some((callback, body)) = self.inner.callback(begun, kind, content, now)? else {
             return Ok(None);
         };
-        changes.put_callback(&callback);
-        changes.put_callback_body(callback.id, &body);
+        changes.put_new_callback(&callback, &body);
         changes.journal(&JournalEvent::CallbackQueued {
             callback: Box::new(callback.clone()),
             body,
@@ -665,9 +665,9 @@ pub(crate) fn not_json(error: serde_json::Error) -> Error {
 }
 
 /// The first line of the step's own text is the question; what an earlier step said, and the rest, is the
-/// body. People must see all that Flowise's client would have seen.
+/// body. People must see all that Flowise's client would have seen, as far as anybody reads on.
 fn title_and_body(stop: &Stop) -> (String, String) {
-    let description = display_text(&stop.description);
+    let (description, mut missing) = readable(&stop.description);
     let mut lines = description.lines().skip_while(|line| line.trim().is_empty());
     let first = lines.next().unwrap_or("Do you want to proceed?");
     let title = display_line(
@@ -681,24 +681,25 @@ fn title_and_body(stop: &Stop) -> (String, String) {
     } else {
         ""
     };
-    let said = display_text(stop.text.strip_suffix(&stop.description).unwrap_or_default());
-    let body = [said.trim(), whole, rest.trim()]
+    let (said, more_missing) = readable(stop.text.strip_suffix(&stop.description).unwrap_or_default());
+    missing += more_missing;
+    let mut body = [said.trim(), whole, rest.trim()]
         .into_iter()
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join("\n\n");
-    (title, bounded(body))
+    if missing > 0 {
+        body.push_str(&format!(
+            "…\n\n({missing} more characters are not shown; the whole text is in the record of the step.)"
+        ));
+    }
+    (title, body)
 }
 
-/// A text that people can be shown. What is cut is said.
-fn bounded(mut body: String) -> String {
-    let Some((end, _)) = body.char_indices().nth(BODY_LIMIT) else {
-        return body;
-    };
-    let missing = body[end..].chars().count();
-    body.truncate(end);
-    body.push_str(&format!(
-        "…\n\n({missing} more characters are not shown; the whole text is in the record of the step.)"
-    ));
-    body
+/// The beginning of a text, fit to be shown, and how many characters of it are left out.
+fn readable(text: &str) -> (String, usize) {
+    match text.char_indices().nth(BODY_LIMIT) {
+        None => (display_text(text), 0),
+        Some((end, _)) => (display_text(&text[..end]), text[end..].chars().count()),
+    }
 }

@@ -4,9 +4,12 @@ use std::sync::Weak;
 
 use countersign_delivery::{BoxFuture, Outbox, OutboxError, Started, attempt};
 use countersign_domain::{AttemptTrigger, Callback, CallbackId, CallbackState, JournalEvent, Timestamp};
-use countersign_store::Changes;
+use countersign_store::{Changes, StoreError};
 
 use crate::app::Inner;
+
+/// What is noted for a callback whose body is lost.
+const BODY_LOST: &str = "The stored message is damaged, so it cannot be sent.";
 
 /// The callbacks of the store, as the dispatcher sees them.
 pub(crate) struct CallbackOutbox(Weak<Inner>);
@@ -53,14 +56,22 @@ impl Outbox for CallbackOutbox {
             let Some(mut callback) = inner.store.callback(id).map_err(failed)? else {
                 return Ok(None);
             };
+            let body = match inner.store.callback_body(id) {
+                Ok(Some(body)) => body,
+                // Waiting would not bring it back, and would keep what comes after it waiting too.
+                Ok(None) | Err(StoreError::Damaged { .. }) => {
+                    tracing::error!(callback = %id, "what a callback sends is damaged; it is given up");
+                    if attempt::give_up(&mut callback, trigger, BODY_LOST, now) {
+                        self.attempt_ended(callback).await?;
+                    }
+                    return Ok(None);
+                }
+                Err(error) => return Err(failed(error)),
+            };
             if !attempt::begin(&mut callback, trigger, now) {
                 return Ok(None);
             }
             let secret = inner.callback_secret(&callback).map_err(failed)?;
-            let Some(body) = inner.store.callback_body(id).map_err(failed)? else {
-                tracing::error!(callback = %id, "the body of a callback is missing; it cannot be sent");
-                return Ok(None);
-            };
             let mut changes = Changes::new();
             changes.put_callback(&callback);
             inner.store.commit(changes).await.map_err(failed)?;

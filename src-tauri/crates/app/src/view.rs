@@ -225,6 +225,9 @@ pub struct CallbackSummary {
     pub next_attempt_at: Option<String>,
     /// Whether it waits for an earlier callback of the same execution.
     pub behind_earlier: bool,
+    /// How long what it sends is, in bytes.
+    #[ts(type = "number")]
+    pub body_bytes: u64,
 }
 
 /// One callback with its attempts and its body.

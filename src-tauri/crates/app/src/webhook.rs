@@ -105,18 +105,24 @@ impl App {
                 ),
             ));
         }
+        let chat_id = given_chat(request.field("chatId"))?;
         let id = flow_id(&request)?;
         let live = self.inner.flows.get(id);
         match human_input {
-            Some(answer) => self.resume(request, id, live, answer).await,
+            Some(answer) => self.resume(request, id, live, chat_id, answer).await,
             None => {
                 let live = live.ok_or_else(|| unknown_flow(&request))?;
-                self.trigger(request, live).await
+                self.trigger(request, live, chat_id).await
             }
         }
     }
 
-    async fn trigger(&self, request: WebhookRequest, live: Arc<LiveFlow>) -> Result<WebhookReply, Error> {
+    async fn trigger(
+        &self,
+        request: WebhookRequest,
+        live: Arc<LiveFlow>,
+        given_chat: Option<String>,
+    ) -> Result<WebhookReply, Error> {
         let start = live.plan.start();
         must_be_webhook(start, &request)?;
         let signed = self.verify(start, live.flow.id, &request)?;
@@ -133,7 +139,6 @@ impl App {
         if mode == ResponseMode::Async && caller_url.is_none() {
             check_callback_url(start)?;
         }
-        let given_chat = given_chat(request.field("chatId"))?;
         let fresh_chat = given_chat.is_none();
         let chat_id = given_chat.unwrap_or_else(|| self.inner.ids.random().to_string());
         let begun = self.begin(crate::execute::Trigger {
@@ -177,9 +182,9 @@ impl App {
         request: WebhookRequest,
         id: FlowId,
         live: Option<Arc<LiveFlow>>,
+        chat_id: Option<String>,
         answer: HumanInput,
     ) -> Result<WebhookReply, Error> {
-        let chat_id = request.field("chatId").map(as_text);
         // A flow that was deleted still has the document of the approvals that wait.
         let plan = match (&live, &chat_id) {
             (Some(live), _) => live.plan.clone(),

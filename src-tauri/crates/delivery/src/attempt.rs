@@ -63,6 +63,23 @@ pub fn end(callback: &mut Callback, sent: Sent, plan: &RetryPlan, now: Timestamp
     }
 }
 
+/// Notes an attempt that cannot be made, now or later, because what the callback sends is lost: it failed, and the
+/// plan is over, so that what waits behind the callback can go. One that was delivered stays delivered.
+/// Gives back whether anything changed; as in [`begin`], a scheduled attempt is only noted for one that waits.
+pub fn give_up(callback: &mut Callback, trigger: AttemptTrigger, reason: &str, now: Timestamp) -> bool {
+    if !begin(callback, trigger, now) {
+        return false;
+    }
+    if let Some(attempt) = callback.attempts.last_mut() {
+        attempt.ended_at = Some(now);
+        attempt.error = Some(reason.to_owned());
+    }
+    if callback.state == CallbackState::Waiting {
+        put_off(callback, None);
+    }
+    true
+}
+
 /// Settles what a former run of the program left behind: an attempt without an end counts as failed, and the
 /// plan goes on from the moment it started. Gives back whether anything changed.
 pub fn recover(callback: &mut Callback, plan: &RetryPlan, now: Timestamp) -> bool {

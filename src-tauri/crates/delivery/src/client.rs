@@ -194,12 +194,13 @@ impl Client {
     /// One exchange of a flow's request, redirects not followed. Its time is limited by whoever waits for it.
     pub(crate) async fn exchange_once(
         &self,
+        source: UrlSource,
         method: &reqwest::Method,
         url: &Url,
         headers: &HeaderMap,
         body: Option<&str>,
     ) -> Result<reqwest::Response, String> {
-        let client = self.0.client(UrlSource::Operator)?;
+        let client = self.0.client(source)?;
         let mut request = client
             .request(method.clone(), url.clone())
             .headers(headers.clone())

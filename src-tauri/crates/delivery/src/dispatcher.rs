@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_domain::{AttemptTrigger, Callback, CallbackId, CallbackState, Clock, Timestamp};
+use countersign_domain::{
+    AttemptTrigger, Callback, CallbackId, CallbackState, Clock, ExecutionId, Timestamp,
+};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -67,9 +69,31 @@ pub enum SendNowError {
 
 #[derive(Debug)]
 enum Command {
-    Put(Box<Callback>),
+    Put(Queued),
     SendNow(ByHand),
     Shutdown(oneshot::Sender<()>),
+}
+
+/// What the order depends on: a long queue does not hold whole callbacks.
+#[derive(Debug)]
+struct Queued {
+    id: CallbackId,
+    execution: ExecutionId,
+    origin: String,
+    /// Absent if it does not wait.
+    due: Option<Timestamp>,
+}
+
+impl Queued {
+    fn of(callback: &Callback) -> Self {
+        let due = callback.next_attempt_at.unwrap_or(callback.created_at);
+        Self {
+            id: callback.id,
+            execution: callback.execution_id,
+            origin: origin(&callback.url),
+            due: (callback.state == CallbackState::Waiting).then_some(due),
+        }
+    }
 }
 
 /// A request to send one callback now.
@@ -115,7 +139,6 @@ impl Dispatcher {
             by_hand: VecDeque::new(),
             replies: HashMap::new(),
             reload: Some(Instant::now()),
-            reload_not_before: Instant::now(),
             paused_until: None,
             pause: STORAGE_PAUSE.0,
         };
@@ -125,13 +148,14 @@ impl Dispatcher {
 }
 
 impl DispatcherHandle {
-    /// Hands over a callback that was stored just now. Never blocks.
-    pub fn put(&self, callback: Callback) {
+    /// Hands over a callback that was stored just now: the outbox is not read again for it. Never blocks.
+    pub fn put(&self, callback: &Callback) {
+        let queued = Queued::of(callback);
         // An error says that it has stopped: the next start finds the callback in the outbox.
-        let _ = self.commands.send(Command::Put(Box::new(callback)));
+        let _ = self.commands.send(Command::Put(queued));
     }
 
-    /// Lets it look into the outbox again: the clock or the plan has changed. Never blocks.
+    /// Lets it look again at what is due: the clock or the plan has changed. Does not read the outbox. Never blocks.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
@@ -173,7 +197,6 @@ struct Worker {
     replies: HashMap<CallbackId, oneshot::Sender<Result<Callback, SendNowError>>>,
     /// When the outbox is to be read again; absent while the queue is believed to be complete.
     reload: Option<Instant>,
-    reload_not_before: Instant,
     paused_until: Option<Instant>,
     pause: Duration,
 }
@@ -195,12 +218,12 @@ impl Worker {
             let next_look = self.next_look();
             tokio::select! {
                 command = commands.recv() => match command {
-                    Some(Command::Put(callback)) => self.put_new(&callback),
+                    Some(Command::Put(queued)) => self.put_new(&queued),
                     Some(Command::SendNow(by_hand)) => self.by_hand.push_back(by_hand),
                     Some(Command::Shutdown(reply)) => break Some(reply),
                     None => break None,
                 },
-                () = wake.notified() => self.reload_soon(),
+                () = wake.notified() => {}
                 Some(ended) = self.requests.join_next_with_id() => self.after(ended),
                 () = sleep(next_look) => {}
             }
@@ -221,15 +244,8 @@ impl Worker {
         // A second shutdown that came meanwhile gets its answer by the channel being dropped.
     }
 
-    /// Asks for another look into the outbox, at once if the last one was quick. A large outbox is looked into less
-    /// often, so that reading it takes at most a tenth of the time.
-    fn reload_soon(&mut self) {
-        self.reload = Some(self.reload_not_before);
-    }
-
-    /// Reads what waits and settles what a former run left behind.
+    /// Reads what waits and settles what a former run, or a storage that failed, left behind.
     async fn reload(&mut self) {
-        let began = Instant::now();
         let waiting = match self.outbox.waiting().await {
             Ok(waiting) => waiting,
             Err(error) => return self.storage_failed(&error),
@@ -247,31 +263,28 @@ impl Worker {
             {
                 return self.storage_failed(&error);
             }
-            self.put(&callback);
+            self.put(&Queued::of(&callback));
         }
         for id in self.queue.ids() {
             if !seen.contains(&id) && !self.queue.is_under_way(id) {
                 self.queue.remove(id);
             }
         }
-        self.reload_not_before = Instant::now() + began.elapsed() * 9;
         self.pause = STORAGE_PAUSE.0;
     }
 
-    /// Takes a callback that was handed over. One that is under way came by another look into the outbox.
-    fn put_new(&mut self, callback: &Callback) {
-        if !self.queue.is_under_way(callback.id) {
-            self.put(callback);
+    /// Takes a callback that was handed over. One that is known was found in the outbox meanwhile, and may have been
+    /// tried since: then it is due later than what was handed over says.
+    fn put_new(&mut self, queued: &Queued) {
+        if !self.queue.contains(queued.id) && !self.queue.is_under_way(queued.id) {
+            self.put(queued);
         }
     }
 
-    fn put(&mut self, callback: &Callback) {
-        if callback.state == CallbackState::Waiting {
-            let due = callback.next_attempt_at.unwrap_or(callback.created_at);
-            self.queue
-                .put(callback.id, callback.execution_id, &origin(&callback.url), due);
-        } else {
-            self.queue.remove(callback.id);
+    fn put(&mut self, queued: &Queued) {
+        match queued.due {
+            Some(due) => self.queue.put(queued.id, queued.execution, &queued.origin, due),
+            None => self.queue.remove(queued.id),
         }
     }
 
@@ -339,7 +352,7 @@ impl Worker {
         self.queue.finished(id);
         let answer = match ended {
             Some(Ended::Recorded(callback)) => {
-                self.put(&callback);
+                self.put(&Queued::of(&callback));
                 Ok(*callback)
             }
             Some(Ended::NothingToDo) => {
@@ -404,7 +417,7 @@ async fn attempt(
         secret,
     } = match outbox.attempt_started(id, trigger, clock.now()).await {
         Ok(Some(started)) => started,
-        Ok(None) => return Ended::NothingToDo,
+        Ok(None) => return settled(id, &*outbox).await,
         Err(error) => return Ended::NotRecorded(error),
     };
     let message = Message {
@@ -419,6 +432,16 @@ async fn attempt(
     attempt::end(&mut callback, sent, &plan(), now);
     match outbox.attempt_ended(callback.clone()).await {
         Ok(()) => Ended::Recorded(Box::new(callback)),
+        Err(error) => Ended::NotRecorded(error),
+    }
+}
+
+/// How a callback stands for which there is no attempt to make.
+async fn settled(id: CallbackId, outbox: &dyn Outbox) -> Ended {
+    match outbox.callback(id).await {
+        // One that says it waits would be asked for at once and for ever.
+        Ok(Some(callback)) if callback.state != CallbackState::Waiting => Ended::Recorded(Box::new(callback)),
+        Ok(_) => Ended::NothingToDo,
         Err(error) => Ended::NotRecorded(error),
     }
 }

@@ -141,6 +141,15 @@ impl AddressKind {
         }
     }
 
+    /// Whose URL a redirect is that comes from such an address. What answers in a network of the operator's own may
+    /// send on within it; what answers from the internet may not send into it.
+    pub fn source_of_redirect(self) -> UrlSource {
+        match self {
+            Self::Loopback | Self::Private => UrlSource::Operator,
+            _ => UrlSource::Caller,
+        }
+    }
+
     fn describe(self) -> &'static str {
         match self {
             Self::Public => "a public address",
@@ -195,7 +204,9 @@ impl AddressRefused {
     /// The text for a request of a flow: Flowise's for a refused address, our own for what is no HTTP address.
     pub fn message_for_flow(&self) -> &'static str {
         match self {
-            Self::NotHttp => "Invalid URL: it must be a valid http or https URL",
+            Self::NotHttp => {
+                "Invalid URL: it must be a valid http or https URL, without a user name or password"
+            }
             Self::Denied { .. } => self.flowise_message(),
         }
     }

@@ -34,8 +34,9 @@ pub trait Outbox: Send + Sync + 'static {
     /// One callback in any state.
     fn callback(&self, id: CallbackId) -> BoxFuture<'_, Result<Option<Callback>, OutboxError>>;
 
-    /// Applies [`attempt::begin`](crate::attempt::begin) to the callback. `Ok(Some(…))` only once that is durable. `Ok(None)` if there is no
-    /// such callback or `begin` says that there is nothing to do.
+    /// Applies [`attempt::begin`](crate::attempt::begin) to the callback. `Ok(Some(…))` only once that is durable.
+    /// `Ok(None)` if there is no such callback, if `begin` says that there is nothing to do, or if what it sends is
+    /// lost: then [`attempt::give_up`](crate::attempt::give_up) was applied instead, and that is durable.
     fn attempt_started(
         &self,
         id: CallbackId,
@@ -44,6 +45,6 @@ pub trait Outbox: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Option<Started>, OutboxError>>;
 
     /// Stores the callback as [`attempt::end`](crate::attempt::end) or [`attempt::recover`](crate::attempt::recover)
-    /// left it. `Ok` only once that is durable.
+    /// left it: what it sends stays as it is. `Ok` only once that is durable.
     fn attempt_ended(&self, callback: Callback) -> BoxFuture<'_, Result<(), OutboxError>>;
 }

@@ -94,6 +94,11 @@ impl Queue {
         }
     }
 
+    /// Whether this callback waits here.
+    pub(crate) fn contains(&self, id: CallbackId) -> bool {
+        self.entries.contains_key(&id)
+    }
+
     /// The ids of all that wait.
     pub(crate) fn ids(&self) -> Vec<CallbackId> {
         self.entries.keys().copied().collect()
@@ -393,6 +398,7 @@ mod tests {
                     _ => {}
                 }
                 for (id, ..) in &waiting {
+                    prop_assert!(queue.contains(*id));
                     prop_assert_eq!(queue.is_under_way(*id), under_way.iter().any(|u| u.0 == *id));
                 }
                 let mut ids = queue.ids();

@@ -4,14 +4,34 @@
 use std::time::Duration;
 
 use countersign_domain::UrlSource;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, HOST, HeaderMap,
+    HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING,
+};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use crate::Client;
+use crate::{AddressKind, Client};
 
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 5;
+
+/// Words in names of headers that carry secrets: `X-Api-Key`, `Private-Token`, `Proxy-Authorization` and the like.
+const SECRET_WORDS: [&str; 13] = [
+    "apikey",
+    "auth",
+    "authorization",
+    "cookie",
+    "cookie2",
+    "credential",
+    "credentials",
+    "key",
+    "password",
+    "secret",
+    "session",
+    "signature",
+    "token",
+];
 
 /// A request of a flow.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,7 +42,8 @@ pub struct Request {
     pub url: String,
     /// Headers. Those that carry secrets are named in `secret_headers`.
     pub headers: Vec<(String, String)>,
-    /// Names, in lower case, of headers that must not reach another origin. `authorization` and `cookie` always count.
+    /// Names, in lower case, of headers that must not reach another origin. `authorization`, `cookie`, `x-api-key` and
+    /// others that say so in their names always count.
     pub secret_headers: Vec<String>,
     /// What is sent, with the type that it has unless a header says otherwise.
     pub body: Option<(String, String)>,
@@ -59,7 +80,8 @@ pub struct Response {
 
 impl Client {
     /// Makes a request that an operator's flow describes: loopback is a normal target as for callbacks. At most five
-    /// redirects are followed; secrets do not go to another origin, and every address on the way is checked.
+    /// redirects are followed, as Flowise does it (webhook spec §12); secrets do not go to another origin, every address
+    /// on the way is checked, and no answer from the internet sends on into the operator's networks.
     ///
     /// # Errors
     /// What went wrong, for people: the address is refused or none, no connection, no answer in time, too long.
@@ -86,9 +108,11 @@ impl Client {
             .guard()
             .check_url(&request.url, UrlSource::Operator)
             .map_err(|refused| refused.message_for_flow().to_owned())?;
+        let mut source = UrlSource::Operator;
         for _ in 0..=REDIRECTS_MAX {
             let answer = self
                 .exchange_once(
+                    source,
                     &method,
                     &url,
                     &headers,
@@ -98,30 +122,54 @@ impl Client {
             let Some(target) = redirect_of(&answer, &url) else {
                 return read(answer, url, request.response_limit).await;
             };
+            let answered = answer.remote_addr().map(|address| AddressKind::of(address.ip()));
+            if answered.map_or(UrlSource::Caller, AddressKind::source_of_redirect) == UrlSource::Caller {
+                // Once outside, nothing leads back in.
+                source = UrlSource::Caller;
+            }
             let target = self
                 .guard()
-                .check_url(target.as_str(), UrlSource::Operator)
-                .map_err(|refused| refused.message_for_flow().to_owned())?;
+                .check_url(target.as_str(), source)
+                .map_err(|refused| {
+                    format!(
+                        "The target redirects to where nothing is sent. {}",
+                        refused.message_for_flow()
+                    )
+                })?;
             if target.origin() != url.origin() {
-                for secret in [AUTHORIZATION, COOKIE] {
-                    headers.remove(secret);
-                }
-                for secret in &request.secret_headers {
-                    headers.remove(secret.as_str());
-                }
+                drop_what_is_for_one_origin(&mut headers, &request.secret_headers);
             }
-            // RFC 9110 §15.4: 303 asks for the result with GET; so do most clients after a POST with 301 and 302.
-            let rewrites = answer.status() == StatusCode::SEE_OTHER
-                || (matches!(answer.status(), StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND)
-                    && method == Method::POST);
-            if rewrites && method != Method::HEAD {
+            let rewrites = match answer.status() {
+                StatusCode::SEE_OTHER => method != Method::HEAD,
+                StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => {
+                    matches!(method, Method::POST | Method::PUT | Method::PATCH)
+                }
+                _ => false,
+            };
+            if rewrites {
                 method = Method::GET;
                 body = None;
-                headers.remove(CONTENT_TYPE);
+                for about_the_body in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
+                    headers.remove(about_the_body);
+                }
             }
             url = target;
         }
         Err(format!("The target redirected more than {REDIRECTS_MAX} times."))
+    }
+}
+
+fn drop_what_is_for_one_origin(headers: &mut HeaderMap, secret: &[String]) {
+    let names: Vec<HeaderName> = headers.keys().cloned().collect();
+    for name in names {
+        let says_so = name != "idempotency-key"
+            && name
+                .as_str()
+                .split(['-', '_'])
+                .any(|word| SECRET_WORDS.contains(&word));
+        if name == HOST || says_so || secret.iter().any(|secret| name == secret.as_str()) {
+            headers.remove(name);
+        }
     }
 }
 
@@ -180,6 +228,10 @@ fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, String> {
         let shown = countersign_domain::display_line(name, 60);
         let key = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| format!("“{shown}” is not a name of a header."))?;
+        // How long the body is, is said by who writes it: another length would cut it off or never end it.
+        if key == CONTENT_LENGTH || key == TRANSFER_ENCODING {
+            continue;
+        }
         // The value may be a secret, so it is not repeated.
         let value = HeaderValue::from_str(value).map_err(|_| {
             format!("The value of the header “{shown}” holds characters that headers cannot.")

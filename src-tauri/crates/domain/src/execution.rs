@@ -23,6 +23,19 @@ pub enum ExecutionState {
     Timeout,
 }
 
+impl std::fmt::Display for ExecutionState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::InProgress => "INPROGRESS",
+            Self::Stopped => "STOPPED",
+            Self::Finished => "FINISHED",
+            Self::Error => "ERROR",
+            Self::Terminated => "TERMINATED",
+            Self::Timeout => "TIMEOUT",
+        })
+    }
+}
+
 /// How the caller gets the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]

@@ -35,7 +35,8 @@ pub enum JournalEvent {
     CallbackQueued {
         /// The callback.
         callback: Box<Callback>,
-        /// The JSON text that is sent.
+        /// The JSON text that is sent, so that the outbox can be rebuilt from here. Empty in a line of an older
+        /// version, which has it inside the callback.
         #[serde(default)]
         body: String,
     },

@@ -4,6 +4,9 @@
 use jsonc_parser::{ParseOptions, parse_to_serde_value};
 use serde_json::Value;
 
+use crate::bounded::{self, Bounded};
+use crate::js;
+
 /// How much of a text that cannot be read is repeated, in characters.
 const SHOWN: usize = 200;
 
@@ -21,33 +24,39 @@ const JSON5: ParseOptions = ParseOptions {
     allow_extended_string_escapes: true,
 };
 
-/// Reads JSON leniently. Texts that are nested more than 127 levels deep (strict) or 512 (JSON5) are refused.
+/// Reads JSON leniently, within the bounds of [`bounded`].
 ///
 /// # Errors
 /// What is wrong, beginning with Flowise's words for it, and the beginning of the text.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
-    let strict = match serde_json::from_str(text) {
+    // JSON5 counts a byte order mark as white space, and so does JavaScript.
+    let text = js::trim(text);
+    let strict = match bounded::parse(text.as_bytes()) {
         Ok(value) => return Ok(value),
-        Err(error) => error,
+        Err(problem @ bounded::Problem::Beyond(_)) => return Err(refusal(&problem.to_string(), text)),
+        Err(malformed) => malformed,
     };
     let lenient = match json5(text) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    let unescaped = without_needless_backslashes(text);
-    if let Ok(value) = json5(&unescaped) {
-        return Ok(value);
-    }
-    let quoted = unescaped.replace('\'', "\"");
-    if let Ok(value) = json5(&quoted) {
-        return Ok(value);
-    }
+    // Backslashes before quotes may be meant, so they go last.
+    let brackets = without_backslashes(text, &['[', ']', '{', '}']);
+    let quotes = || without_backslashes(&brackets, &['"', '\'']);
+    let double = |text: &str| text.replace('\'', "\"");
+    json5(&brackets)
+        .or_else(|_| json5(&double(&brackets)))
+        .or_else(|_| json5(&quotes()))
+        .or_else(|_| json5(&double(&quotes())))
+        .map_err(|_| refusal(&format!("{lenient}. Strict JSON: {strict}"), text))
+}
+
+fn refusal(error: &str, text: &str) -> String {
     let beginning: String = text.chars().take(SHOWN).collect();
-    Err(format!(
-        "Invalid JSON format in body. Original error: {lenient}. Strict JSON: {strict}. \
-         Check quotes, commas and line breaks inside texts; a line break has to be written as \\n. \
-         It begins with: {beginning}"
-    ))
+    format!(
+        "Invalid JSON format in body. Original error: {error}. Check quotes, commas and brackets; a quote inside a \
+         text has to be written as \\\". It begins with: {beginning}"
+    )
 }
 
 /// A list, for an Iteration.
@@ -63,21 +72,25 @@ fn json5(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Err("the text is empty".to_owned());
     }
-    parse_to_serde_value(text, &JSON5).map_err(|error| error.to_string())
+    parse_to_serde_value(text, &JSON5)
+        .map(|Bounded(value)| value)
+        .map_err(|error| error.to_string())
 }
 
-/// The text without backslashes before brackets and quotes, which editors put there.
-fn without_needless_backslashes(text: &str) -> String {
+/// The text without backslashes before these characters, which editors put there. One that is escaped itself stays.
+fn without_backslashes(text: &str, before: &[char]) -> String {
     let mut repaired = String::with_capacity(text.len());
-    let mut letters = text.chars().peekable();
+    let mut letters = text.chars();
     while let Some(letter) = letters.next() {
-        let needless = letter == '\\'
-            && letters
-                .peek()
-                .is_some_and(|next| matches!(next, '"' | '\'' | '[' | ']' | '{' | '}'));
-        if !needless {
+        if letter != '\\' {
+            repaired.push(letter);
+            continue;
+        }
+        let next = letters.next();
+        if next.is_none_or(|next| !before.contains(&next)) {
             repaired.push(letter);
         }
+        repaired.extend(next);
     }
     repaired
 }

@@ -105,6 +105,11 @@ impl Blobs {
         }
     }
 
+    /// Whether there is a file of this length. Does not read it.
+    pub(crate) fn is_there(&self, hash: &BlobHash, length: u64) -> bool {
+        fs::metadata(self.path(hash)).is_ok_and(|found| found.len() == length)
+    }
+
     /// The bytes; `None` if there is no such file.
     ///
     /// # Errors

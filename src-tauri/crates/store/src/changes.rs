@@ -128,7 +128,13 @@ impl Changes {
         );
     }
 
-    /// Stores a callback. What it sends is stored with [`Self::put_callback_body`], once.
+    /// Stores a callback that is new, with what it sends. That is written this once, however often it is tried.
+    pub fn put_new_callback(&mut self, callback: &Callback, body: &str) {
+        self.put_callback(callback);
+        self.put_callback_body(callback.id, body);
+    }
+
+    /// Stores what has changed of a callback. What it sends stays as [`Self::put_new_callback`] has stored it.
     pub fn put_callback(&mut self, callback: &Callback) {
         let payload = self.json(callback);
         let meta = CallbackMeta {
@@ -140,8 +146,7 @@ impl Changes {
         self.put(key, meta.to_vec(), payload);
     }
 
-    /// Stores what a callback sends.
-    pub fn put_callback_body(&mut self, id: CallbackId, body: &str) {
+    pub(crate) fn put_callback_body(&mut self, id: CallbackId, body: &str) {
         let key = key::with_id(key::CALLBACK_BODY, id.as_bytes());
         self.put(key, Vec::new(), body.as_bytes().to_vec());
     }

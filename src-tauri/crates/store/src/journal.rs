@@ -222,8 +222,8 @@ impl Journal {
         }))
     }
 
-    /// Calls `found` with every line that can be read, and with its hash. Answers how many could not.
-    pub(crate) fn read(&mut self, mut found: impl FnMut(JournalLine, [u8; 32])) -> io::Result<u64> {
+    /// Calls `found` with every line that can be read, its text and its hash. Answers how many could not.
+    pub(crate) fn read(&mut self, mut found: impl FnMut(JournalLine, &[u8], [u8; 32])) -> io::Result<u64> {
         self.file.seek(SeekFrom::Start(0))?;
         let mut reader = BufReader::with_capacity(1 << 20, &self.file);
         let mut unreadable = 0;
@@ -235,7 +235,7 @@ impl Journal {
             }
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
             match serde_json::from_slice(text) {
-                Ok(parsed) => found(parsed, hash(text)),
+                Ok(parsed) => found(parsed, text, hash(text)),
                 Err(_) => unreadable += 1,
             }
         }

@@ -34,6 +34,7 @@ mod salvage;
 mod shared;
 mod store;
 mod transaction;
+mod upgrade;
 mod value;
 mod writer;
 

@@ -101,6 +101,7 @@ pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<(Writer, 
         lock,
     };
     let joined = catch_unwind(AssertUnwindSafe(|| {
+        let counted = writer.upgrade_callbacks(counted)?;
         writer.join_journal(counted, &stamp, &mut repairs)?;
         writer.join_packs(&mut repairs)?;
         writer.sync()
@@ -335,11 +336,11 @@ impl Writer {
         let known = self.head.number;
         let mut head = self.head;
         let mut past = Past::default();
-        let unreadable = self.journal.read(|line, hash| {
+        let unreadable = self.journal.read(|line, text, hash| {
             if line.number > head.number {
                 head = Head::at(line.number, hash);
             }
-            past.add(line.event, line.number > known);
+            past.add(line.event, text, line.number > known);
         })?;
         if unreadable > 0 {
             repairs.push(format!(

@@ -9,6 +9,7 @@ use crate::journal::Head;
 use crate::key::{self, ChatKey};
 use crate::shared::{Counts, count_waiting, is_whole};
 use crate::transaction::{OutboxChange, Overlay};
+use crate::upgrade;
 use crate::value::{APPROVAL_PENDING, CallbackMeta, Slot, Stored};
 use crate::writer::{Failure, Writer};
 
@@ -23,7 +24,8 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    pub(crate) fn add(&mut self, event: JournalEvent, is_new: bool) {
+    /// Takes an event, with the text of its line.
+    pub(crate) fn add(&mut self, event: JournalEvent, line: &[u8], is_new: bool) {
         match event {
             JournalEvent::ApprovalOpened { approval }
             | JournalEvent::ApprovalDecided { approval }
@@ -33,8 +35,13 @@ impl Past {
             // What runs again is in the execution.
             JournalEvent::ExecutionContinued { .. } => {}
             JournalEvent::CallbackQueued { callback, body } => {
-                self.callbacks
-                    .insert(callback.id, (*callback, Some(body), is_new));
+                // No body is empty: JSON never is.
+                let body = if body.is_empty() {
+                    upgrade::body_in_line(line)
+                } else {
+                    Some(body)
+                };
+                self.callbacks.insert(callback.id, (*callback, body, is_new));
             }
             JournalEvent::CallbackDelivered { callback } | JournalEvent::CallbackAbandoned { callback } => {
                 // These lines leave the body out.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use countersign_domain::{
-    Approval, ApprovalId, ApprovalState, Callback, CallbackId, Clock, DocumentHash, Execution, ExecutionId,
-    Flow, FlowId, Message,
+    Approval, ApprovalId, ApprovalState, Callback, CallbackId, CallbackState, Clock, DocumentHash, Execution,
+    ExecutionId, Flow, FlowId, Message,
 };
 use serde::de::DeserializeOwned;
 
@@ -20,10 +20,13 @@ use crate::queue::Queue;
 use crate::recent::{self, Place, Recent, Run};
 use crate::transaction::OutboxChange;
 use crate::value::{
-    APPROVAL_PENDING, Meta, Slot, Stored, approval_code, callback_code, entry_fails, execution_code,
+    APPROVAL_PENDING, CallbackMeta, Meta, Slot, Stored, approval_code, callback_code, execution_code,
 };
 
-/// How many approvals wait.
+/// Older versions did not count what has failed.
+const OLDER_TOTALS: usize = 16;
+
+/// How many approvals and callbacks wait.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) pending: usize,
@@ -50,9 +53,10 @@ impl Counts {
 
     /// The totals that the tree has after these changes.
     pub(crate) fn slot_after(&self, pending: i64, outbox: OutboxChange) -> Slot {
-        let mut meta = Vec::with_capacity(16);
+        let mut meta = Vec::with_capacity(24);
         meta.extend_from_slice(&(add(self.pending, pending) as u64).to_le_bytes());
         meta.extend_from_slice(&(add(self.outbox, outbox.waiting) as u64).to_le_bytes());
+        meta.extend_from_slice(&(add(self.failing, outbox.failing) as u64).to_le_bytes());
         Slot::new(meta, Vec::new())
     }
 
@@ -62,7 +66,22 @@ impl Counts {
         let Some(bytes) = tree.get(&key)? else {
             return Ok(self.pending == 0 && self.outbox == 0);
         };
-        Ok(Stored::read(&key, bytes)?.meta() == self.slot_after(0, OutboxChange::default()).meta)
+        let stored = Stored::read(&key, bytes)?;
+        let counted = self.slot_after(0, OutboxChange::default()).meta;
+        if stored.meta().len() == OLDER_TOTALS {
+            return Ok(stored.meta() == &counted[..OLDER_TOTALS]);
+        }
+        Ok(stored.meta() == counted)
+    }
+
+    /// Whether the totals are those of an older version, or there are none.
+    pub(crate) fn are_older(tree: &sled::Tree) -> Result<bool, StoreError> {
+        let key = Self::key();
+        let Some(bytes) = tree.get(&key)? else {
+            return Ok(true);
+        };
+        // Damaged totals are counted anew, see [`count_waiting`].
+        Ok(Stored::read(&key, bytes).map_or(true, |stored| stored.meta().len() == OLDER_TOTALS))
     }
 }
 
@@ -137,16 +156,35 @@ pub(crate) fn count_waiting(blobs: &Blobs, tree: &sled::Tree) -> Result<(Counts,
     }
     for found in tree.scan_prefix([key::OUTBOX]) {
         let (entry, value) = found?;
-        match Stored::read(&entry, value) {
-            Ok(stored) if named(key::CALLBACK, &entry) => {
+        match waiting_callback(blobs, tree, &entry, value) {
+            Some(fails) => {
                 counts.outbox += 1;
-                counts.failing += usize::from(entry_fails(stored.meta()));
+                counts.failing += usize::from(fails);
             }
-            _ => whole = false,
+            None => whole = false,
         }
     }
     whole &= counts.agree(tree).unwrap_or(false);
     Ok((counts, whole))
+}
+
+/// Whether a callback of the outbox has failed; `None` if something of it is missing or its lists contradict it.
+fn waiting_callback(blobs: &Blobs, tree: &sled::Tree, entry: &[u8], value: sled::IVec) -> Option<bool> {
+    let listed = Stored::read(entry, value).ok()?;
+    let id = key::id_of(entry)?;
+    let key = key::with_id(key::CALLBACK, &id);
+    let stored = Stored::read(&key, tree.get(&key).ok()??).ok()?;
+    stored.payload(&key, blobs).ok()??;
+    if CallbackMeta::is_older(stored.meta()) {
+        return Some(false);
+    }
+    let meta = CallbackMeta::read(stored.meta())?;
+    let is_listed = meta.outbox_entry().as_deref() == Some(listed.meta())
+        && tree.contains_key(key::of_execution(&meta.execution, &id)).ok()?;
+    // Bodies may be large and many. A file whose bytes were changed shows when it is read to be sent.
+    let key = key::with_id(key::CALLBACK_BODY, &id);
+    let body = Stored::read(&key, tree.get(&key).ok()??).ok()?;
+    (is_listed && body.is_there(blobs)).then_some(meta.failing)
 }
 
 /// The keys of a tag, or those before an id, to be walked from the end.
@@ -537,25 +575,33 @@ impl Shared {
         self.load(&self.tree()?, &key::with_id(key::CALLBACK, id.as_bytes()))
     }
 
-    /// What a callback sends. Older versions kept it in the callback itself.
     pub(crate) fn callback_body(&self, id: CallbackId) -> Result<Option<String>, StoreError> {
-        #[derive(serde::Deserialize)]
-        struct Older {
-            body: Option<String>,
-        }
-        let tree = self.tree()?;
         let key = key::with_id(key::CALLBACK_BODY, id.as_bytes());
-        let body = with_payload(&self.blobs, &tree, &key, |payload| {
+        with_payload(&self.blobs, &self.tree()?, &key, |payload| {
             String::from_utf8(payload.to_vec()).map_err(|_| damaged(&key))
-        })?;
-        if body.is_some() {
-            return Ok(body);
-        }
-        let older: Option<Older> = self.load(&tree, &key::with_id(key::CALLBACK, id.as_bytes()))?;
-        Ok(older.and_then(|older| older.body))
+        })
     }
 
-    fn callbacks_of_execution(
+    pub(crate) fn callback_body_bytes(&self, id: CallbackId) -> Result<Option<u64>, StoreError> {
+        let key = key::with_id(key::CALLBACK_BODY, id.as_bytes());
+        let Some(bytes) = self.tree()?.get(&key)? else {
+            return Ok(None);
+        };
+        Ok(Some(Stored::read(&key, bytes)?.length()))
+    }
+
+    pub(crate) fn callbacks_of_execution(&self, execution: ExecutionId) -> Result<Vec<Callback>, StoreError> {
+        let query = CallbackQuery {
+            execution: Some(execution),
+            limit: usize::MAX,
+            ..CallbackQuery::default()
+        };
+        let mut callbacks = self.page_of_execution(&self.tree()?, execution, &query)?.items;
+        callbacks.reverse();
+        Ok(callbacks)
+    }
+
+    fn page_of_execution(
         &self,
         tree: &sled::Tree,
         execution: ExecutionId,
@@ -567,27 +613,32 @@ impl Shared {
             None => key::of_execution(execution.as_bytes(), &[0xFF; 16]),
         };
         let listed = tree.range(first..end).rev().keys_of();
-        let found = listed.map(|key| {
-            let key = key?;
-            let id = key::id_of(&key).ok_or_else(|| damaged(&key))?;
-            self.load_listed::<Callback>(tree, &key::with_id(key::CALLBACK, &id))
+        let found = listed.filter_map(|key| {
+            let load = |key: sled::IVec| {
+                let id = key::id_of(&key).ok_or_else(|| damaged(&key))?;
+                // A run in a loop may have thousands behind it: only those that wait are read.
+                if query.state == Some(CallbackState::Waiting)
+                    && !tree.contains_key(key::with_id(key::OUTBOX, &id))?
+                {
+                    return Ok(None);
+                }
+                let callback: Callback = self.load_listed(tree, &key::with_id(key::CALLBACK, &id))?;
+                let wanted = query.state.is_none_or(|state| state == callback.state);
+                Ok(wanted.then_some(callback))
+            };
+            key.map_err(StoreError::from).and_then(load).transpose()
         });
-        let wanted = |found: &Result<Callback, _>| {
-            found.as_ref().map_or(true, |callback| {
-                query.state.is_none_or(|state| state == callback.state)
-            })
-        };
-        page(query.limit, found.filter(wanted), |callback| callback.id)
+        page(query.limit, found, |callback| callback.id)
     }
 
     pub(crate) fn callbacks(&self, query: &CallbackQuery) -> Result<Page<Callback>, StoreError> {
         let tree = self.tree()?;
         if let Some(execution) = query.execution {
-            return self.callbacks_of_execution(&tree, execution, query);
+            return self.page_of_execution(&tree, execution, query);
         }
         let state = query.state.map(callback_code);
         let from = query.before.map(|id| *id.as_bytes());
-        if query.state == Some(countersign_domain::CallbackState::Waiting) {
+        if query.state == Some(CallbackState::Waiting) {
             let found = tree.range(before(key::OUTBOX, from.as_ref())).rev().keys_of();
             let found = found
                 .map(|key| self.load_outbox(&tree, key))
@@ -619,7 +670,7 @@ impl Shared {
         let listed = listed?;
         let id = key::id_of(&listed).ok_or_else(|| damaged(&listed))?;
         let callback: Callback = self.load_listed(tree, &key::with_id(key::CALLBACK, &id))?;
-        Ok((callback.state == countersign_domain::CallbackState::Waiting).then_some(callback))
+        Ok((callback.state == CallbackState::Waiting).then_some(callback))
     }
 
     pub(crate) fn outbox(&self) -> Result<Vec<Callback>, StoreError> {

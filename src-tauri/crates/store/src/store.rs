@@ -406,6 +406,22 @@ impl Store {
         self.read(|shared| shared.callbacks(query))
     }
 
+    /// All callbacks that report on an execution, the oldest first.
+    ///
+    /// # Errors
+    /// As [`Self::flow`].
+    pub fn callbacks_of_execution(&self, id: ExecutionId) -> Result<Vec<Callback>, StoreError> {
+        self.read(|shared| shared.callbacks_of_execution(id))
+    }
+
+    /// How long what a callback sends is, in bytes. Does not read it.
+    ///
+    /// # Errors
+    /// As [`Self::flow`].
+    pub fn callback_body_bytes(&self, id: CallbackId) -> Result<Option<u64>, StoreError> {
+        self.read(|shared| shared.callback_body_bytes(id))
+    }
+
     /// What a callback sends.
     ///
     /// # Errors

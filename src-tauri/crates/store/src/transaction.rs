@@ -299,10 +299,10 @@ impl Transaction<'_> {
         put_execution(execution: &Execution);
         /// Stores an approval.
         put_approval(approval: &Approval);
-        /// Stores a callback.
+        /// Stores a callback that is new, with what it sends.
+        put_new_callback(callback: &Callback, body: &str);
+        /// Stores what has changed of a callback.
         put_callback(callback: &Callback);
-        /// Stores what a callback sends.
-        put_callback_body(id: CallbackId, body: &str);
         /// Stores a setting.
         put_setting(name: &str, value: &serde_json::Value);
         /// Removes a setting.

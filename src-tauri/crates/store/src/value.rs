@@ -161,6 +161,22 @@ impl Stored {
         }
     }
 
+    /// How long the payload is, in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        match &self.body {
+            Body::Inline(range) => range.len() as u64,
+            Body::Blob(_, length) => *length,
+        }
+    }
+
+    /// Whether the payload is there as far as that shows without reading a file.
+    pub(crate) fn is_there(&self, blobs: &Blobs) -> bool {
+        match &self.body {
+            Body::Inline(_) => true,
+            Body::Blob(hash, length) => blobs.is_there(hash, *length),
+        }
+    }
+
     /// The payload; `None` if its file is not there.
     pub(crate) fn payload(&self, key: &[u8], blobs: &Blobs) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
         match &self.body {
@@ -227,6 +243,12 @@ impl CallbackMeta {
             failing: *bytes.get(1)? == 1,
             execution: bytes.get(2..18)?.try_into().ok()?,
         })
+    }
+
+    /// Whether this is the metadata of a callback as older versions stored it: the state alone. See
+    /// [`crate::upgrade`].
+    pub(crate) const fn is_older(bytes: &[u8]) -> bool {
+        bytes.len() == 1
     }
 
     /// The metadata of its entry among those that have to go out; `None` if it is not one of them.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use countersign_delivery::attempt::{begin, end, recover};
+use countersign_delivery::attempt::{begin, end, give_up, recover};
 use countersign_delivery::{RetryPlan, Sent};
 use countersign_domain::{
     AttemptTrigger, Callback, CallbackState, Clock as _, ExecutionId, Ids as _, ManualClock, SequentialIds,
@@ -193,6 +193,59 @@ fn an_attempt_by_hand_works_in_every_state() {
     );
     case.attempt(AttemptTrigger::Manual, 200);
     assert_eq!(case.callback.state, CallbackState::Delivered);
+}
+
+#[test]
+fn what_is_lost_is_given_up_and_says_why() {
+    let mut case = Case::new();
+    case.attempt(AttemptTrigger::Scheduled, 500);
+    let now = case.clock.now();
+    assert!(give_up(
+        &mut case.callback,
+        AttemptTrigger::Scheduled,
+        "lost",
+        now
+    ));
+    assert_eq!(
+        (case.callback.state, case.wait()),
+        (CallbackState::Abandoned, None)
+    );
+    let attempt = &case.callback.attempts[1];
+    assert_eq!(
+        (
+            attempt.number,
+            attempt.error.as_deref(),
+            attempt.ended_at,
+            attempt.status
+        ),
+        (2, Some("lost"), Some(now), None)
+    );
+    let before = case.callback.clone();
+    assert!(!give_up(
+        &mut case.callback,
+        AttemptTrigger::Scheduled,
+        "lost",
+        now
+    ));
+    assert_eq!(
+        case.callback, before,
+        "the plan has nothing to do with it any more"
+    );
+    assert!(give_up(&mut case.callback, AttemptTrigger::Manual, "lost", now));
+    assert_eq!(
+        (case.callback.state, case.callback.attempts.len()),
+        (CallbackState::Abandoned, 3)
+    );
+
+    let mut case = Case::new();
+    case.attempt(AttemptTrigger::Scheduled, 200);
+    let now = case.clock.now();
+    give_up(&mut case.callback, AttemptTrigger::Manual, "lost", now);
+    assert_eq!(
+        case.callback.state,
+        CallbackState::Delivered,
+        "once delivered, always delivered"
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use countersign_delivery::{
@@ -11,16 +11,30 @@ use countersign_domain::{
     RandomIds, SequentialIds, SystemClock, Timestamp,
 };
 use countersign_signature::Secret;
+use tokio::sync::Notify;
 
 use crate::receiver::{Receiver, Reply};
 use crate::{BODY, quick};
 
-/// An outbox in memory that fails when told to.
+/// An outbox in memory that fails when told to, and knows what it was asked for.
 #[derive(Default)]
 struct Memory {
     callbacks: Mutex<BTreeMap<CallbackId, Callback>>,
-    broken: Mutex<bool>,
+    asked: Mutex<Asked>,
     ids: SequentialIds,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    broken: bool,
+    /// How often all that wait were asked for.
+    reads: usize,
+    /// How often it has failed.
+    failures: usize,
+    /// For which callbacks an attempt was wanted, in order.
+    wanted: Vec<CallbackId>,
+    /// Whose bodies are lost.
+    lost: Vec<CallbackId>,
 }
 
 impl Memory {
@@ -54,21 +68,37 @@ impl Memory {
     }
 
     fn check(&self) -> Result<(), OutboxError> {
-        if *self.broken.lock().unwrap() {
+        let mut asked = self.asked();
+        if asked.broken {
+            asked.failures += 1;
             Err(OutboxError("the disk is full".into()))
         } else {
             Ok(())
         }
     }
 
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap()
+    }
+
     fn set_broken(&self, broken: bool) {
-        *self.broken.lock().unwrap() = broken;
+        self.asked().broken = broken;
+    }
+
+    fn attempts(&self) -> usize {
+        self.callbacks
+            .lock()
+            .unwrap()
+            .values()
+            .map(|c| c.attempts.len())
+            .sum()
     }
 }
 
 impl Outbox for Memory {
     fn waiting(&self) -> BoxFuture<'_, Result<Vec<Callback>, OutboxError>> {
         Box::pin(async {
+            self.asked().reads += 1;
             self.check()?;
             let callbacks = self.callbacks.lock().unwrap();
             Ok(callbacks
@@ -94,10 +124,16 @@ impl Outbox for Memory {
     ) -> BoxFuture<'_, Result<Option<Started>, OutboxError>> {
         Box::pin(async move {
             self.check()?;
+            self.asked().wanted.push(id);
+            let is_lost = self.asked().lost.contains(&id);
             let mut callbacks = self.callbacks.lock().unwrap();
             let Some(callback) = callbacks.get_mut(&id) else {
                 return Ok(None);
             };
+            if is_lost {
+                attempt::give_up(callback, trigger, "The message is lost.", now);
+                return Ok(None);
+            }
             if !attempt::begin(callback, trigger, now) {
                 return Ok(None);
             }
@@ -141,6 +177,18 @@ fn start(outbox: &Arc<Memory>, waits: &[u64]) -> DispatcherHandle {
     start_with(outbox, waits, Arc::new(SystemClock), Duration::from_secs(5))
 }
 
+/// Waits until everything that was due when this was called is under way: what is asked for by hand is looked at after
+/// what is due, once in each round. The second round finds the tasks of the first begun.
+async fn settled(handle: &DispatcherHandle) {
+    for _ in 0..2 {
+        let unknown = CallbackId::from_uuid(RandomIds.random());
+        assert!(matches!(
+            handle.send_now(unknown).await,
+            Err(SendNowError::NotFound)
+        ));
+    }
+}
+
 /// Waits until it holds; fails after ten seconds.
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let began = Instant::now();
@@ -165,7 +213,7 @@ async fn what_waits_at_the_start_and_what_comes_later_is_delivered() {
     .await;
 
     let second = outbox.add(outbox.execution(), &receiver.url("/second"));
-    handle.put(outbox.get(second));
+    handle.put(&outbox.get(second));
     until("the second is delivered", || {
         outbox.get(second).state == CallbackState::Delivered
     })
@@ -179,6 +227,122 @@ async fn what_waits_at_the_start_and_what_comes_later_is_delivered() {
         (attempts[0].status, attempts[0].trigger),
         (Some(200), AttemptTrigger::Scheduled)
     );
+    handle.shutdown().await;
+    assert_eq!(outbox.asked().reads, 1, "the outbox is read at the start only");
+}
+
+#[tokio::test]
+async fn the_outbox_is_read_at_the_start_and_after_a_failure_only() {
+    let receiver = Receiver::always(Reply::status(500)).await;
+    let outbox = Arc::new(Memory::default());
+    let handle = start(&outbox, &[0, 10, 10]);
+    settled(&handle).await;
+    assert_eq!(outbox.asked().reads, 1, "at the start");
+
+    // Written by nobody who handed it over: a look into the outbox would find it.
+    let unseen = outbox.add(outbox.execution(), &receiver.url("/"));
+    for _ in 0..20 {
+        let id = outbox.add(outbox.execution(), &receiver.url("/"));
+        handle.put(&outbox.get(id));
+        handle.wake();
+    }
+    until("all are abandoned", || {
+        outbox.states().get(&CallbackState::Abandoned) == Some(&20)
+    })
+    .await;
+    settled(&handle).await;
+    assert_eq!(
+        outbox.asked().reads,
+        1,
+        "neither for a new one, nor for a wake, nor after an attempt"
+    );
+    assert_eq!(outbox.get(unseen).attempts.len(), 0);
+
+    outbox.set_broken(true);
+    let failed = outbox.add(outbox.execution(), &receiver.url("/"));
+    handle.put(&outbox.get(failed));
+    until("it has failed", || outbox.asked().failures > 0).await;
+    // What comes while the storage rests is not lost either.
+    let meanwhile = outbox.add(outbox.execution(), &receiver.url("/"));
+    handle.put(&outbox.get(meanwhile));
+    outbox.set_broken(false);
+    until("all are abandoned", || {
+        outbox.states().get(&CallbackState::Abandoned) == Some(&23)
+    })
+    .await;
+    handle.shutdown().await;
+    assert!(outbox.asked().reads >= 2, "once more after the failure");
+    for id in [unseen, failed, meanwhile] {
+        assert_eq!(outbox.get(id).attempts.len(), 3, "the whole plan");
+    }
+}
+
+/// It was found in the outbox and tried before it was handed over.
+#[tokio::test]
+async fn one_that_is_handed_over_late_is_not_tried_early() {
+    let receiver = Receiver::always(Reply::status(500)).await;
+    let outbox = Arc::new(Memory::default());
+    let clock = Arc::new(ManualClock::new(SystemClock.now()));
+    let failed = outbox.add(outbox.execution(), &receiver.url("/"));
+    let delivered = outbox.add(outbox.execution(), &receiver.url("/"));
+    let new = [failed, delivered].map(|id| outbox.get(id));
+    let handle = start_with(&outbox, &[0, 60_000], clock.clone(), Duration::from_secs(5));
+    until("both were tried", || {
+        [failed, delivered]
+            .iter()
+            .all(|id| outbox.get(*id).attempts.iter().any(|a| a.ended_at.is_some()))
+    })
+    .await;
+    // It follows the scheduled one, whose end is known to the dispatcher then.
+    for id in [failed, delivered] {
+        handle.send_now(id).await.unwrap();
+    }
+    let mut settled_meanwhile = outbox.get(delivered);
+    settled_meanwhile.state = CallbackState::Delivered;
+    outbox.insert(settled_meanwhile);
+    for callback in &new {
+        handle.put(callback);
+    }
+    settled(&handle).await;
+    assert_eq!(
+        outbox.asked().wanted.len(),
+        4,
+        "one scheduled and one by hand for each"
+    );
+    assert_eq!(receiver.received().len(), 4);
+    handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_whose_message_is_lost_keeps_nobody_waiting() {
+    let receiver = Receiver::always(Reply::status(200)).await;
+    let outbox = Arc::new(Memory::default());
+    let execution = outbox.execution();
+    let lost = outbox.add(execution, &receiver.url("/"));
+    let behind = outbox.add(execution, &receiver.url("/"));
+    outbox.asked().lost.push(lost);
+    let handle = start(&outbox, &[0, 60_000]);
+    until("the one behind it is delivered", || {
+        outbox.get(behind).state == CallbackState::Delivered
+    })
+    .await;
+    let callback = outbox.get(lost);
+    assert_eq!(
+        (callback.state, callback.attempts.len()),
+        (CallbackState::Abandoned, 1)
+    );
+    assert_eq!(
+        callback.attempts[0].error.as_deref(),
+        Some("The message is lost.")
+    );
+    let by_hand = handle.send_now(lost).await.unwrap();
+    assert_eq!(
+        by_hand.attempts.len(),
+        2,
+        "who sends it by hand learns why it cannot go"
+    );
+    assert_eq!(by_hand, outbox.get(lost));
+    assert_eq!(receiver.received().len(), 1);
     handle.shutdown().await;
 }
 
@@ -220,9 +384,18 @@ async fn gone_is_not_asked_again() {
         outbox.get(id).state == CallbackState::Abandoned
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(receiver.received().len(), 1);
+    // One that is due later than the second attempt would be, and arrives.
+    let mut later = outbox.get(outbox.add(outbox.execution(), &receiver.url("/")));
+    later.next_attempt_at = Some(SystemClock.now().plus(Duration::from_millis(50)));
+    outbox.insert(later.clone());
+    handle.put(&later);
+    until("the later one is abandoned", || {
+        outbox.get(later.id).state == CallbackState::Abandoned
+    })
+    .await;
     handle.shutdown().await;
+    assert_eq!(outbox.asked().wanted, [id, later.id], "one attempt each");
+    assert_eq!(receiver.received().len(), 2);
 }
 
 #[tokio::test]
@@ -323,7 +496,7 @@ async fn no_more_than_thirty_two_requests_are_under_way() {
         }
         receivers.push(receiver);
     }
-    let _handle = start_with(
+    let handle = start_with(
         &outbox,
         &[0, 60_000],
         Arc::new(SystemClock),
@@ -331,8 +504,8 @@ async fn no_more_than_thirty_two_requests_are_under_way() {
     );
     let arrived = || receivers.iter().map(|r| r.received().len()).sum::<usize>();
     until("the first ones arrived", || arrived() >= 32).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(arrived(), 32);
+    settled(&handle).await;
+    assert_eq!((arrived(), outbox.attempts()), (32, 32), "nobody else was let go");
     assert!(
         receivers.iter().all(|r| r.received().len() >= 5),
         "every receiver got its share"
@@ -540,13 +713,18 @@ async fn shutdown_does_not_wait_for_ever() {
 async fn a_storage_that_fails_stops_sending_until_it_works_again() {
     let receiver = Receiver::always(Reply::status(200)).await;
     let outbox = Arc::new(Memory::default());
-    let handle = start(&outbox, &[0, 10]);
     let id = outbox.add(outbox.execution(), &receiver.url("/"));
     outbox.set_broken(true);
-    handle.wake();
+    let handle = start(&outbox, &[0, 10]);
     assert!(matches!(handle.send_now(id).await, Err(SendNowError::Outbox(_))));
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(receiver.connections(), 0, "nothing leaves without a record of it");
+    handle.put(&outbox.get(id));
+    until("the storage was asked again", || outbox.asked().reads >= 2).await;
+    assert!(matches!(handle.send_now(id).await, Err(SendNowError::Outbox(_))));
+    assert_eq!(
+        (receiver.connections(), outbox.attempts()),
+        (0, 0),
+        "nothing leaves without a record of it"
+    );
     outbox.set_broken(false);
     until("it is delivered", || {
         outbox.get(id).state == CallbackState::Delivered
@@ -569,8 +747,7 @@ async fn an_end_that_cannot_be_recorded_is_followed_by_another_attempt_with_the_
     };
     let id = outbox.add(outbox.execution(), &receiver.url("/"));
     let handle = start(&outbox, &[0, 10, 10]);
-    until("it arrived", || receiver.received().len() == 1).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    until("its end was not recorded", || outbox.asked().failures > 0).await;
     outbox.set_broken(false);
     until("it is delivered", || {
         outbox.get(id).state == CallbackState::Delivered
@@ -618,24 +795,30 @@ async fn times_are_those_of_the_clock_also_when_it_jumps() {
                 == count
         }
     };
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(receiver.connections(), 0, "not due yet");
+    settled(&handle).await;
+    assert_eq!((receiver.connections(), outbox.attempts()), (0, 0), "not due yet");
 
     clock.advance(Duration::from_secs(30));
+    let first = clock.now();
     // Without a word: the clock is looked at every second.
     until("the first attempt", attempts(1)).await;
     // A day ahead: one attempt, and the next one a whole wait later.
     clock.advance(Duration::from_secs(86_400));
+    let second = clock.now();
     handle.wake();
     until("the second attempt", attempts(2)).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(receiver.received().len(), 2, "a jump ahead costs one attempt");
     // Two days back: the due time lies further ahead than the plan is long.
     clock.set(Timestamp::from_millis(clock.now().as_millis() - 2 * 86_400_000));
     handle.wake();
     until("the third attempt", attempts(3)).await;
-    assert_eq!(receiver.received().len(), 3);
     handle.shutdown().await;
+    let started: Vec<_> = outbox.get(id).attempts.iter().map(|a| a.started_at).collect();
+    assert_eq!(
+        started,
+        [first, second, clock.now()],
+        "one attempt at each time: a jump ahead costs one attempt"
+    );
+    assert_eq!(receiver.received().len(), 3);
 }
 
 #[tokio::test]
@@ -643,33 +826,45 @@ async fn what_left_the_outbox_is_not_sent() {
     let receiver = Receiver::always(Reply::status(200)).await;
     let outbox = Arc::new(Memory::default());
     let now = SystemClock.now();
+    let clock = Arc::new(ManualClock::new(now));
     let id = outbox.add(outbox.execution(), &receiver.url("/"));
     let mut callback = outbox.get(id);
-    callback.next_attempt_at = Some(now.plus(Duration::from_millis(150)));
+    callback.next_attempt_at = Some(now.plus(Duration::from_secs(30)));
     outbox.insert(callback.clone());
-    let handle = start(&outbox, &[0, 1_000]);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let handle = start_with(&outbox, &[0, 60_000], clock.clone(), Duration::from_secs(5));
+    settled(&handle).await;
     callback.state = CallbackState::Abandoned;
     outbox.insert(callback);
-    tokio::time::sleep(Duration::from_millis(250)).await;
-    assert_eq!(receiver.connections(), 0);
-    assert_eq!(outbox.get(id).attempts.len(), 0);
+    clock.advance(Duration::from_secs(30));
+    handle.wake();
+    until("its turn came", || outbox.asked().wanted == [id]).await;
     handle.shutdown().await;
+    assert_eq!(receiver.connections(), 0);
+    assert_eq!(outbox.attempts(), 0);
 }
 
 #[tokio::test]
-async fn a_wake_during_an_attempt_does_not_take_it_for_a_broken_one() {
-    let late = Reply::Late(Duration::from_secs(1), Box::new(Reply::status(200)));
-    let receiver = Receiver::always(late).await;
+async fn a_look_into_the_outbox_during_an_attempt_does_not_take_it_for_a_broken_one() {
+    let go = Arc::new(Notify::new());
+    let held = Reply::Held(go.clone(), Box::new(Reply::status(200)));
+    let receiver = Receiver::always(held).await;
     let outbox = Arc::new(Memory::default());
     let id = outbox.add(outbox.execution(), &receiver.url("/"));
     let handle = start(&outbox, &[0, 1, 1]);
     until("it is under way", || receiver.received().len() == 1).await;
-    for _ in 0..5 {
-        handle.wake();
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    // The storage fails at another one, so that everything is looked at again.
+    let gone = CallbackId::from_uuid(outbox.ids.random());
+    let mut other = outbox.get(id);
+    (other.id, other.execution_id) = (gone, outbox.execution());
+    outbox.set_broken(true);
+    handle.put(&other);
+    until("the storage has failed", || outbox.asked().failures > 0).await;
+    outbox.set_broken(false);
+    until("the outbox was read again", || outbox.asked().reads >= 2).await;
+    handle.wake();
+    settled(&handle).await;
     assert_eq!(outbox.get(id).attempts[0].ended_at, None, "it is still under way");
+    go.notify_one();
     until("it is delivered", || {
         outbox.get(id).state == CallbackState::Delivered
     })

@@ -303,3 +303,23 @@ fn policies_have_words() {
     assert!("open".parse::<LoopbackPolicy>().is_err());
     assert_eq!(LoopbackPolicy::default(), Configured);
 }
+
+/// What the internet answers does not lead into the operator's networks.
+#[test]
+fn a_redirect_is_the_operators_only_within_the_operators_networks() {
+    for (address, source) in [
+        ("127.0.0.1", Operator),
+        ("::1", Operator),
+        ("::ffff:127.0.0.1", Operator),
+        ("10.1.2.3", Operator),
+        ("100.64.0.1", Operator),
+        ("fd12::1", Operator),
+        ("93.184.216.34", Caller),
+        ("2606:4700:4700::1111", Caller),
+        ("169.254.169.254", Caller),
+        ("64:ff9b::7f00:1", Caller),
+    ] {
+        let address: IpAddr = address.parse().unwrap();
+        assert_eq!(AddressKind::of(address).source_of_redirect(), source, "{address}");
+    }
+}

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What came in.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub(crate) enum Reply {
     Endless,
     /// The reply after this long.
     Late(Duration, Box<Reply>),
+    /// The reply once the test says so.
+    Held(Arc<Notify>, Box<Reply>),
 }
 
 impl Reply {
@@ -115,9 +118,21 @@ async fn serve(
         received.len() - 1
     };
     let mut reply = answer(number, &request);
-    while let Reply::Late(wait, inner) = reply {
-        tokio::time::sleep(wait).await;
-        reply = *inner;
+    loop {
+        reply = match reply {
+            Reply::Late(wait, inner) => {
+                tokio::time::sleep(wait).await;
+                *inner
+            }
+            Reply::Held(go, inner) => {
+                go.notified().await;
+                *inner
+            }
+            now => {
+                reply = now;
+                break;
+            }
+        };
     }
     match reply {
         Reply::Raw(bytes) => {
@@ -130,7 +145,7 @@ async fn serve(
             while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
         }
         Reply::Hang => std::future::pending().await,
-        Reply::Close | Reply::Late(..) => {}
+        Reply::Close | Reply::Late(..) | Reply::Held(..) => {}
     }
 }
 

@@ -29,10 +29,15 @@ fn post(url: impl Into<String>) -> Request {
         method: "POST".to_owned(),
         headers: vec![
             ("authorization".to_owned(), "Bearer secret".to_owned()),
-            ("x-key".to_owned(), "secret".to_owned()),
+            ("X-Api-Key".to_owned(), "secret".to_owned()),
+            ("private-token".to_owned(), "secret".to_owned()),
+            ("cookie".to_owned(), "secret".to_owned()),
+            ("x-mine".to_owned(), "secret".to_owned()),
+            ("host".to_owned(), "mine.example".to_owned()),
             ("x-other".to_owned(), "open".to_owned()),
+            ("idempotency-key".to_owned(), "run:step".to_owned()),
         ],
-        secret_headers: vec!["x-key".to_owned()],
+        secret_headers: vec!["x-mine".to_owned()],
         body: Some(("{}".to_owned(), "application/json".to_owned())),
         ..request(url)
     }
@@ -84,39 +89,49 @@ async fn a_header_of_its_own_decides_the_type() {
     assert_eq!(types, ["application/json", "application/x-own"]);
 }
 
+/// Webhook spec §12; where Flowise sends everything along.
 #[tokio::test]
 async fn secrets_do_not_follow_a_redirect_to_another_origin() {
     let target = Receiver::always(Reply::status(200)).await;
-    for (status, method, carries_body) in [
-        (303, "GET", false),
-        (302, "GET", false),
-        (307, "POST", true),
-        (308, "POST", true),
+    for (status, asked, method) in [
+        (301, "POST", "GET"),
+        (302, "POST", "GET"),
+        (302, "PUT", "GET"),
+        (302, "PATCH", "GET"),
+        (302, "DELETE", "DELETE"),
+        (303, "POST", "GET"),
+        (303, "DELETE", "GET"),
+        (307, "POST", "POST"),
+        (308, "PUT", "PUT"),
     ] {
-        let location = format!("location: {}", target.url(&format!("/landed-{status}")));
+        let path = format!("/landed-{status}-{asked}");
+        let location = format!("location: {}", target.url(&path));
         let first = Receiver::always(Reply::with(status, &[&location], "")).await;
-        let answer = client(LoopbackPolicy::Configured)
-            .request(post(first.url("/")))
-            .await
-            .unwrap();
-        assert_eq!(answer.url, target.url(&format!("/landed-{status}")));
+        let mut request = post(first.url("/"));
+        request.method = asked.to_owned();
+        let answer = client(LoopbackPolicy::Configured).request(request).await.unwrap();
+        assert_eq!(answer.url, target.url(&path));
+        assert_eq!(first.received()[0].header("host"), "mine.example");
         let landed = target.received().pop().unwrap();
         assert!(
-            landed.line.starts_with(&format!("{method} /landed-{status} ")),
-            "{status}: {landed:?}"
+            landed.line.starts_with(&format!("{method} {path} ")),
+            "{status} {asked}: {landed:?}"
         );
-        assert_eq!(!landed.body.is_empty(), carries_body, "{status}: {landed:?}");
-        for secret in ["authorization", "x-key"] {
-            assert!(
-                !landed.headers.contains_key(secret),
-                "{status}: {secret} went along"
-            );
-        }
+        let carries_body = method == asked;
+        assert_eq!(landed.body == b"{}", carries_body, "{status} {asked}: {landed:?}");
         assert_eq!(
-            landed.header("x-other"),
-            "open",
-            "{status}: what is no secret goes along"
+            landed.headers.contains_key("content-type"),
+            carries_body,
+            "{status} {asked}: {landed:?}"
         );
+        assert!(
+            !format!("{landed:?}").contains("secret"),
+            "{status} {asked}: a secret went along: {landed:?}"
+        );
+        assert_eq!(landed.header("host"), target.address.to_string());
+        for (open, value) in [("x-other", "open"), ("idempotency-key", "run:step")] {
+            assert_eq!(landed.header(open), value, "what is no secret goes along");
+        }
     }
 }
 
@@ -134,7 +149,9 @@ async fn secrets_stay_within_an_origin() {
         .request(post(target.url("/")))
         .await
         .unwrap();
-    assert_eq!(target.received()[1].header("authorization"), "Bearer secret");
+    let landed = &target.received()[1];
+    assert_eq!(landed.header("authorization"), "Bearer secret");
+    assert_eq!(landed.header("host"), "mine.example");
 }
 
 #[tokio::test]
@@ -146,6 +163,50 @@ async fn redirects_end() {
         .unwrap_err();
     assert!(error.contains("redirected more than 5 times"), "{error}");
     assert_eq!(circle.received().len(), 6);
+}
+
+/// A length of the node's own would cut the body off, or let the target wait for the rest of it.
+#[tokio::test]
+async fn how_long_the_body_is_is_not_for_the_node_to_say() {
+    let target = Receiver::always(Reply::status(200)).await;
+    for (name, value) in [
+        ("Content-Length", "1"),
+        ("content-length", "99"),
+        ("Transfer-Encoding", "chunked"),
+    ] {
+        let mut request = post(target.url("/"));
+        request.headers = vec![(name.to_owned(), value.to_owned())];
+        client(LoopbackPolicy::Configured).request(request).await.unwrap();
+        let received = target.received().pop().unwrap();
+        assert_eq!(received.header("content-length"), "2", "{name}: {value}");
+        assert_eq!(received.body, b"{}", "{name}: {value}");
+        assert!(!received.headers.contains_key("transfer-encoding"));
+    }
+}
+
+#[tokio::test]
+async fn no_connection_and_a_head_without_end_are_said_in_words() {
+    let closed = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let url = format!("http://{closed}/?token=secret");
+    let error = client(LoopbackPolicy::Configured)
+        .request(request(url))
+        .await
+        .unwrap_err();
+    assert!(
+        error.starts_with(&format!("No connection to {closed}")),
+        "{error}"
+    );
+    assert!(!error.contains("secret"), "{error}");
+    let head = format!("HTTP/1.1 200 OK\r\nx: {}", "a".repeat(4 << 20));
+    let target = Receiver::always(Reply::Raw(head.into_bytes())).await;
+    let error = client(LoopbackPolicy::Configured)
+        .request(request(target.url("/")))
+        .await
+        .unwrap_err();
+    assert!(error.contains("too large"), "{error}");
 }
 
 /// Every address on the way is looked at, also those that a target names.

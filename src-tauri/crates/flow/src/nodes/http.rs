@@ -1,5 +1,6 @@
 //! HTTP (format §5.5): one request; its answer becomes the output.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -7,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
 use super::{At, Nature, Node, Outcome, Ran, Step};
+use crate::bounded;
 use crate::document::DocumentNode;
 use crate::http::{HttpBody, HttpRequest, HttpResponse};
 use crate::js;
@@ -18,6 +20,15 @@ use crate::template::{Field, Scope};
 
 /// How long a request may take when the operator does not say (known gaps D3.12).
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the boundaries of a form begin with; digits follow.
+const BOUNDARY: &str = "form-boundary-";
+
+/// How many digits.
+const BOUNDARY_DIGITS: usize = 8;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The inputs in the order in which the record repeats them.
 const INPUTS: [&str; 7] = [
@@ -101,7 +112,7 @@ impl Node for Http {
                     response.status, response.status_text
                 ));
             }
-            let output = output_of(&response, &response_type);
+            let output = output_of(&response, &response_type)?;
             // Editors leave empty texts behind; Flowise repeats what was set.
             let shown: Map<String, Value> = resolved
                 .into_iter()
@@ -123,7 +134,9 @@ impl Http {
             Some(body) if method != "GET" && js::truthy(Some(body)) => body_of(&text("bodyType"), body)?,
             _ => None,
         };
-        let mut url = text("url").into_owned();
+        // A fragment is not sent, and would swallow the query.
+        let url = text("url");
+        let mut url = js::trim(url.split('#').next().unwrap_or_default()).to_owned();
         let query = form(&rows(inputs.get("queryParams"), Empty::IsLeftOut));
         if !query.is_empty() {
             url.push(if url.contains('?') { '&' } else { '?' });
@@ -132,7 +145,7 @@ impl Http {
         Ok(HttpRequest {
             method,
             url,
-            headers: rows(inputs.get("headers"), Empty::IsLeftOut),
+            headers: headers(inputs.get("headers")),
             body,
             credential: self.credential.clone(),
             idempotency_key: scope.idempotency_key(),
@@ -156,11 +169,20 @@ enum Empty {
     IsSent,
 }
 
+/// Rows of headers. White space around them comes from the editor and means nothing (RFC 9110 §5.5).
+fn headers(value: Option<&Value>) -> Vec<(String, String)> {
+    let rows = rows(value, Empty::IsLeftOut).into_iter();
+    rows.map(|(key, value)| (js::trim(&key).to_owned(), js::trim(&value).to_owned()))
+        .filter(|(key, value)| !key.is_empty() && !value.is_empty())
+        .collect()
+}
+
 /// Rows of `{key, value}`. One without a key means nothing.
 fn rows(value: Option<&Value>, empty: Empty) -> Vec<(String, String)> {
     let rows = value.and_then(Value::as_array).into_iter().flatten();
     rows.filter_map(|row| {
-        let text = |name: &str| row.get(name).map(js::text).unwrap_or_default().into_owned();
+        let filled = |name: &str| row.get(name).filter(|value| !value.is_null());
+        let text = |name: &str| filled(name).map(js::text).unwrap_or_default().into_owned();
         let (key, value) = (text("key"), text("value"));
         let counts = !key.is_empty() && (empty == Empty::IsSent || !value.is_empty());
         counts.then_some((key, value))
@@ -222,15 +244,14 @@ fn pairs(body: &Value) -> Result<Vec<(String, String)>, String> {
 
 /// `multipart/form-data` (RFC 7578), with a boundary that is in none of the fields.
 fn multipart(fields: &[(String, String)]) -> (String, String) {
-    let used = |boundary: &str| fields.iter().any(|(_, value)| value.contains(boundary));
-    let mut number = 0_u32;
-    let boundary = loop {
-        let boundary = format!("form-boundary-{number:08}");
-        if !used(&boundary) {
-            break boundary;
-        }
-        number += 1;
-    };
+    // All that could be taken for a boundary is found in one go: the fields may hold any number of them.
+    let taken: HashSet<u32> = fields
+        .iter()
+        .flat_map(|(_, value)| value.split(BOUNDARY).skip(1))
+        .filter_map(|behind| behind.get(..BOUNDARY_DIGITS)?.parse().ok())
+        .collect();
+    let free = (0..).find(|number| !taken.contains(number)).unwrap_or_default();
+    let boundary = format!("{BOUNDARY}{free:0BOUNDARY_DIGITS$}");
     let mut text = String::new();
     for (name, value) in fields {
         // As browsers write names that would end the quotes or the line (HTML, multipart/form-data encoding).
@@ -243,21 +264,40 @@ fn multipart(fields: &[(String, String)]) -> (String, String) {
     (text, format!("multipart/form-data; boundary={boundary}"))
 }
 
-/// `{data, status, statusText, headers}`.
-fn output_of(response: &HttpResponse, kind: &str) -> Value {
-    let text = || String::from_utf8_lossy(&response.body).into_owned();
+/// `{data, status, statusText, headers}`. The error says why the answer is not taken this way.
+fn output_of(response: &HttpResponse, kind: &str) -> Result<Value, String> {
+    // The mark says nothing in UTF-8, and no JSON begins with it.
+    let unmarked = response
+        .body
+        .strip_prefix(BYTE_ORDER_MARK)
+        .unwrap_or(&response.body);
+    let text = || String::from_utf8_lossy(unmarked).into_owned();
     let data = match kind {
         "text" => Value::String(text()),
+        "arraybuffer" if response.body.len() > bounded::MOST => {
+            return Err(format!(
+                "The answer has {} bytes, which is too much for a list of bytes; the response type base64 takes it.",
+                response.body.len()
+            ));
+        }
         "arraybuffer" => json!({"type": "Buffer", "data": response.body}),
         "base64" => Value::String(BASE64.encode(&response.body)),
-        _ => serde_json::from_slice(&response.body).unwrap_or_else(|_| Value::String(text())),
+        _ => match bounded::parse(unmarked) {
+            Ok(value) => value,
+            Err(bounded::Problem::Malformed(_)) => Value::String(text()),
+            Err(bounded::Problem::Beyond(beyond)) => {
+                return Err(format!(
+                    "The answer is not taken as JSON: {beyond}; the response type text takes it."
+                ));
+            }
+        },
     };
-    json!({
+    Ok(json!({
         "data": data,
         "status": response.status,
         "statusText": response.status_text,
         "headers": headers_of(&response.headers),
-    })
+    }))
 }
 
 /// Headers as an object: what came twice is joined by a comma, cookies are a list.

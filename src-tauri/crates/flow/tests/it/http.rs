@@ -1,10 +1,12 @@
 //! HTTP: what is sent, and what becomes of the answer (format §5.5).
 
-use countersign_flow::{Advance, HttpBody, HttpRequest, HttpResponse, Run};
+use std::time::{Duration, Instant};
+
+use countersign_flow::{Advance, HttpBody, HttpRequest, HttpResponse, Plan, Run};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{TestHost, at_once, http, input, ok, plan, records, start, to_rest};
+use crate::support::{TestHost, at_once, call, flow, gate, http, input, ok, plan, records, start, to_rest};
 
 fn asked(inputs: Value, body: Value) -> Result<HttpRequest, String> {
     let plan = plan(vec![start(json!({})), http("t0", inputs)], &[("s", "t0")]);
@@ -18,13 +20,30 @@ fn asked(inputs: Value, body: Value) -> Result<HttpRequest, String> {
 }
 
 fn output(answer: HttpResponse, response_type: &str) -> Value {
+    taken(answer, response_type).unwrap()
+}
+
+fn taken(answer: HttpResponse, response_type: &str) -> Result<Value, String> {
     let inputs = json!({"url": "http://x", "responseType": response_type});
     let plan = plan(vec![start(json!({})), http("t0", inputs)], &[("s", "t0")]);
     let host = TestHost::new().with_http(move |_| at_once(answer.clone()));
     let mut run = Run::begin(&plan, input(json!({})));
-    to_rest(&mut run, &plan, &host);
+    if let Advance::Failed(failure) = to_rest(&mut run, &plan, &host) {
+        return Err(failure.message);
+    }
     let records: Value = serde_json::from_str(&records(&run)).unwrap();
-    records[1]["data"]["output"]["http"].clone()
+    Ok(records[1]["data"]["output"]["http"].clone())
+}
+
+fn bytes(body: impl Into<Vec<u8>>) -> HttpResponse {
+    HttpResponse {
+        body: body.into(),
+        ..ok(&json!(0))
+    }
+}
+
+fn nested(levels: usize) -> String {
+    format!("{}1{}", "[".repeat(levels), "]".repeat(levels))
 }
 
 fn sent(kind: &str, body: Value) -> HttpBody {
@@ -90,6 +109,19 @@ fn json_is_read_as_people_write_it() {
         ("{a: 'x', /* why */ b: [1, 2,],}", "{\"a\":\"x\",\"b\":[1,2]}"),
         ("{\\\"a\\\": \\[1\\]}", "{\"a\":[1]}"),
         ("\"text\"", "\"text\""),
+        ("\u{feff} {\"a\": 1}", "{\"a\":1}"),
+        // Escapes that are meant stay beside those that an editor put there.
+        (
+            r#"{"a": "say \"hi\"", "b": \[1\]}"#,
+            r#"{"a":"say \"hi\"","b":[1]}"#,
+        ),
+        (r#"{"a": "c:\\[x\\", "b": \[1\]}"#, r#"{"a":"c:\\[x\\","b":[1]}"#),
+        (r#"{'a': "it's", "b": \[1\]}"#, r#"{"a":"it's","b":[1]}"#),
+        (
+            "{\"b\": 1, \"a\": 0.1, \"n\": 12345678901234567890}",
+            "{\"b\":1,\"a\":0.1,\"n\":12345678901234567890}",
+        ),
+        ("{\"a\": \"two\nlines\"}", "{\"a\":\"two\\nlines\"}"),
         ("0x1F", "31"),
     ] {
         assert_eq!(sent("json", json!(written)).text, sent_as, "{written}");
@@ -101,11 +133,20 @@ fn json_is_read_as_people_write_it() {
         "{error}"
     );
     assert!(error.contains("{\"n\": \"say"), "it shows the beginning: {error}");
-    let deep = "[".repeat(10_000);
-    let inputs = json!({"method": "POST", "url": "http://x", "bodyType": "json", "body": deep});
-    let error = asked(inputs, json!({})).unwrap_err();
-    assert!(error.starts_with("Invalid JSON format in body."), "{error}");
-    assert!(error.len() < 1000, "only the beginning is repeated");
+    for deep in [
+        "[".repeat(10_000),
+        nested(10_000),
+        "{a:".repeat(10_000),
+        "\\[".repeat(10_000),
+        "/*".repeat(10_000),
+        format!("[0{}]", ",0".repeat(1_000_000)),
+        format!("['0'{}]", ",0".repeat(1_000_000)),
+    ] {
+        let inputs = json!({"method": "POST", "url": "http://x", "bodyType": "json", "body": deep});
+        let error = asked(inputs, json!({})).unwrap_err();
+        assert!(error.starts_with("Invalid JSON format in body."), "{error}");
+        assert!(error.len() < 1000, "only the beginning is repeated");
+    }
 }
 
 #[test]
@@ -140,6 +181,151 @@ fn an_answer_becomes_what_was_asked_for() {
     assert!(shown["data"].is_string(), "what is no JSON is text");
     assert_eq!(output(ok(&json!({"a": [1]})), "json")["data"], json!({"a": [1]}));
     assert_eq!(output(ok(&json!({"a": 1})), "text")["data"], "{\"a\":1}");
+}
+
+/// What is written in an editor comes with spaces and line ends around it.
+#[test]
+fn addresses_and_headers_are_trimmed_and_a_fragment_is_left_out() {
+    let inputs = json!({
+        "url": " http://x/p?a=1#top \n",
+        "queryParams": [{"key": "b", "value": " 1"}, {"key": "n", "value": null}],
+        "headers": [{"key": " X-One ", "value": " v\n"}, {"key": "X-Two", "value": null}, {"key": "X-Three", "value": " "}],
+    });
+    let request = asked(inputs, json!({})).unwrap();
+    assert_eq!(request.url, "http://x/p?a=1&b=+1");
+    assert_eq!(request.headers, [("X-One".to_owned(), "v".to_owned())]);
+}
+
+#[test]
+fn the_host_is_told_method_credential_and_how_long_it_may_take() {
+    for (method, sent) in [
+        (json!(""), "GET"),
+        (json!("post"), "POST"),
+        (json!("PUT"), "PUT"),
+        (json!("DELETE"), "DELETE"),
+        (json!("PATCH"), "PATCH"),
+    ] {
+        let request = asked(json!({"method": method, "url": "http://x"}), json!({})).unwrap();
+        assert_eq!(request.method, sent);
+        assert_eq!(request.timeout, Duration::from_secs(30), "D3.12");
+        assert_eq!(request.credential, None);
+    }
+    for name in ["credential", "FLOWISE_CREDENTIAL_ID"] {
+        let request = asked(json!({"url": "http://x", name: "billing"}), json!({})).unwrap();
+        assert_eq!(request.credential.as_deref(), Some("billing"), "{name}");
+    }
+    let mut step = http("t0", json!({"url": "http://x"}));
+    step["data"]["credential"] = "by-id".into();
+    let plan = plan(vec![start(json!({})), step], &[("s", "t0")]);
+    let host = TestHost::new().with_http(|_| at_once(ok(&json!(1))));
+    to_rest(&mut Run::begin(&plan, input(json!({}))), &plan, &host);
+    assert_eq!(host.requests()[0].credential.as_deref(), Some("by-id"));
+}
+
+/// The credential, and inputs that were left empty, are not in it.
+#[test]
+fn the_record_repeats_the_inputs_and_the_answer_in_order() {
+    let inputs = json!({
+        "credential": "billing", "responseType": "json", "body": "{a: 1}", "bodyType": "json", "queryParams": "",
+        "headers": [{"key": "X-One", "value": "v"}], "url": "http://x", "method": "POST",
+    });
+    let plan = plan(vec![start(json!({})), http("t0", inputs)], &[("s", "t0")]);
+    let host = TestHost::new().with_http(|_| at_once(ok(&json!({"z": 1, "a": 2}))));
+    let mut run = Run::begin(&plan, input(json!({})));
+    to_rest(&mut run, &plan, &host);
+    let records = records(&run);
+    for part in [
+        "\"input\":{\"http\":{\"method\":\"POST\",\"url\":\"http://x\",\"headers\":[{\"key\":\"X-One\",\"value\":\"v\"}],\
+         \"bodyType\":\"json\",\"body\":\"{a: 1}\",\"responseType\":\"json\"}}",
+        "\"output\":{\"http\":{\"data\":{\"z\":1,\"a\":2},\"status\":200,\"statusText\":\"OK\",\
+         \"headers\":{\"content-type\":\"application/json\"}}}",
+    ] {
+        assert!(records.contains(part), "{part} is not in {records}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_text() {
+    let marked = bytes("\u{feff}{\"a\":1}");
+    assert_eq!(output(marked.clone(), "json")["data"], json!({"a": 1}));
+    assert_eq!(output(marked.clone(), "text")["data"], "{\"a\":1}");
+    assert_eq!(
+        output(marked, "base64")["data"],
+        "77u/eyJhIjoxfQ==",
+        "bytes stay as they are"
+    );
+}
+
+/// What a target answers may not make a run that cannot be read again after a restart.
+#[test]
+fn a_run_with_the_deepest_answer_can_be_stored() {
+    let error = taken(bytes(nested(65)), "json").unwrap_err();
+    assert!(error.contains("more than 64 levels"), "{error}");
+    assert_eq!(output(bytes(nested(65)), "text")["data"], nested(65));
+
+    // No more flows may call one another.
+    let levels = 10;
+    let text = |level: usize| {
+        let kind = if level == levels {
+            "webhookTrigger"
+        } else {
+            "chatInput"
+        };
+        let last = match level {
+            0 => gate("h0", "Go?"),
+            _ => call("e0", &format!("called-{}", level - 1), "x"),
+        };
+        let edge = ("t0", if level == 0 { "h0" } else { "e0" });
+        let step = http("t0", json!({"url": "http://x"}));
+        flow(
+            vec![start(json!({"startInputType": kind})), step, last],
+            &[("s", "t0"), edge],
+        )
+    };
+    let mut host = TestHost::new().with_http(|_| at_once(bytes(nested(64))));
+    for level in 0..levels {
+        host = host.with_flow(&format!("called-{level}"), &text(level));
+    }
+    let plan = Plan::parse(&text(levels)).unwrap();
+    let mut run = Run::begin(&plan, input(json!({})));
+    let rest = to_rest(&mut run, &plan, &host);
+    assert!(matches!(rest, Advance::Stopped(_)), "{rest:?}");
+    assert_eq!(host.requests().len(), levels + 1, "every flow asked");
+    let stored = serde_json::to_string(&run).unwrap();
+    if let Err(error) = serde_json::from_str::<Run>(&stored) {
+        panic!("the run cannot be read again: {error}");
+    }
+}
+
+/// Each byte and each value takes a multiple of itself in memory.
+#[test]
+fn an_answer_that_would_fill_the_memory_is_refused_and_says_what_helps() {
+    let list = format!("[0{}]", ",0".repeat(1_000_000));
+    let error = taken(bytes(list.clone()), "json").unwrap_err();
+    assert!(
+        error.contains("more than 1000000 values") && error.contains("text"),
+        "{error}"
+    );
+    assert_eq!(output(bytes(list.clone()), "text")["data"], list);
+    let error = taken(bytes(vec![0; 1_000_001]), "arraybuffer").unwrap_err();
+    assert!(
+        error.contains("1000001 bytes") && error.contains("base64"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_field_full_of_boundaries_does_not_hold_up_the_others() {
+    let value: String = (0..45_000)
+        .map(|number| format!("form-boundary-{number:08}"))
+        .collect();
+    let began = Instant::now();
+    let parts = sent("formData", json!([{"key": "a", "value": value}]));
+    assert_eq!(
+        parts.content_type,
+        "multipart/form-data; boundary=form-boundary-00045000"
+    );
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 proptest! {

@@ -26,20 +26,7 @@ async fn a_changed_byte_in_a_stored_value_is_damage() {
     store.commit(changes).await.unwrap();
     store.close().await;
     let key = [&b"A"[..], approval.id.as_bytes()].concat();
-    let with_tree = |work: &dyn Fn(&sled::Db)| {
-        // sled lets go of its lock a moment after it was dropped (sled#1289).
-        let db = (0..100)
-            .find_map(|_| {
-                let opened = sled::open(dir.path().join("db")).ok();
-                if opened.is_none() {
-                    std::thread::sleep(std::time::Duration::from_millis(50));
-                }
-                opened
-            })
-            .expect("sled lets go of its lock within five seconds");
-        work(&db);
-        db.flush().unwrap();
-    };
+    let with_tree = |work: &dyn Fn(&sled::Db)| given::with_tree(dir.path(), work);
     for at in [0, 1, 4, 5, 6, 30, 39, 60, 200] {
         with_tree(&|db| {
             let mut bytes = db.get(&key).unwrap().unwrap().to_vec();
@@ -185,6 +172,20 @@ async fn nothing_that_waits_is_lost_to_a_damaged_database() {
             store.repairs()
         );
         assert!(outbox == callbacks, "round {round}: {:?}", store.repairs());
+        assert_eq!(
+            (store.outbox_count(), store.failing_count()),
+            (200, 200),
+            "round {round}: {:?}",
+            store.repairs()
+        );
+        for callback in &callbacks {
+            let body = store.callback_body(callback.id).unwrap();
+            assert!(
+                body == Some(given::body(callback)),
+                "round {round}: {:?}",
+                store.repairs()
+            );
+        }
         repaired += usize::from(!store.repairs().is_empty());
     }
     assert!(

@@ -82,7 +82,7 @@ async fn a_refused_transaction_changes_nothing() {
         transaction.put_approval(&changed);
         transaction.put_approval(&large);
         transaction.put_execution(&given::execution("refused", ExecutionState::InProgress, 10));
-        transaction.put_callback(&given::callback(CallbackState::Waiting));
+        transaction.put_new_callback(&given::callback(CallbackState::Waiting), "{}");
         transaction.put_setting("a", &serde_json::json!(1));
         // It does see its own changes.
         assert_eq!(
@@ -115,6 +115,7 @@ async fn a_refused_transaction_changes_nothing() {
         (store.outbox().unwrap(), store.unfinished_executions().unwrap()),
         (vec![], vec![])
     );
+    assert_eq!((store.outbox_count(), store.failing_count()), (0, 0));
     assert_eq!(store.setting("a").unwrap(), None);
     assert_eq!(
         std::fs::read_dir(dir.path().join("blobs")).unwrap().count(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_domain::SystemClock;
+use countersign_domain::{CallbackState, SystemClock};
 use countersign_store::{Changes, OpenError, Options, Store};
 
 use crate::given;
@@ -79,4 +79,29 @@ async fn ten_thousand_pending_open_fast() {
     // Half a second is meant for a release build on a quiet machine.
     assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
     println!("opened 10,000 pending approvals in {elapsed:?}");
+}
+
+#[tokio::test]
+async fn an_outbox_of_ten_thousand_opens_and_is_read_fast() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    for _ in 0..20 {
+        let mut changes = Changes::new();
+        for _ in 0..500 {
+            let callback = given::callback(CallbackState::Waiting);
+            changes.put_new_callback(&callback, &"b".repeat(1_000));
+        }
+        store.commit(changes).await.unwrap();
+    }
+    store.close().await;
+    let started = Instant::now();
+    let store = given::store(dir.path());
+    let opened = started.elapsed();
+    assert_eq!((store.outbox_count(), store.failing_count()), (10_000, 10_000));
+    let outbox = store.outbox().unwrap();
+    let elapsed = started.elapsed();
+    assert_eq!(outbox.len(), 10_000);
+    // Half a second is meant for a release build on a quiet machine.
+    assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
+    println!("opened an outbox of 10,000 in {opened:?}, had read it after {elapsed:?}");
 }

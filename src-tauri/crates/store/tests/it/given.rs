@@ -91,7 +91,28 @@ pub(crate) fn decision(approval: &Approval, outcome: Outcome, person: &str) -> D
     }
 }
 
+/// A callback with one attempt that failed.
 pub(crate) fn callback(state: CallbackState) -> Callback {
+    let mut callback = untried(state);
+    fail(&mut callback);
+    callback
+}
+
+/// Adds an attempt that failed.
+pub(crate) fn fail(callback: &mut Callback) {
+    callback.attempts.push(Attempt {
+        number: u32::try_from(callback.attempts.len()).expect("few") + 1,
+        trigger: AttemptTrigger::Scheduled,
+        started_at: now(),
+        ended_at: Some(now()),
+        status: Some(503),
+        error: Some("the receiver answered 503".to_owned()),
+        response: None,
+    });
+}
+
+/// A callback without an attempt.
+pub(crate) fn untried(state: CallbackState) -> Callback {
     Callback {
         id: CallbackId::from_uuid(next_id()),
         execution_id: ExecutionId::from_uuid(next_id()),
@@ -102,15 +123,7 @@ pub(crate) fn callback(state: CallbackState) -> Callback {
         url: "http://127.0.0.1:9000/hook".to_owned(),
         url_source: UrlSource::Operator,
         state,
-        attempts: vec![Attempt {
-            number: 1,
-            trigger: AttemptTrigger::Scheduled,
-            started_at: now(),
-            ended_at: Some(now()),
-            status: Some(503),
-            error: Some("the receiver answered 503".to_owned()),
-            response: None,
-        }],
+        attempts: Vec::new(),
         created_at: now(),
         next_attempt_at: Some(now()),
     }
@@ -156,13 +169,48 @@ pub(crate) fn body(callback: &Callback) -> String {
     format!("{{\"id\":\"{}\",\"text\":\"{}\"}}", callback.id, "b".repeat(size))
 }
 
+/// Changes that store a new callback.
+pub(crate) fn new_callback(callback: &Callback) -> Changes {
+    let mut changes = Changes::new();
+    changes.put_new_callback(callback, &body(callback));
+    changes
+}
+
+/// Works on the tree of a store that is closed.
+pub(crate) fn with_tree<T>(dir: &Path, work: impl FnOnce(&sled::Db) -> T) -> T {
+    // sled lets go of its lock a moment after it was dropped (sled#1289).
+    let db = (0..100)
+        .find_map(|_| {
+            let opened = sled::open(dir.join("db")).ok();
+            if opened.is_none() {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            opened
+        })
+        .expect("sled lets go of its lock within five seconds");
+    let worked = work(&db);
+    db.flush().expect("sled works");
+    worked
+}
+
+/// A value as it lies in the tree, with the payload inside.
+pub(crate) fn framed(key: &[u8], meta: &[u8], payload: &[u8]) -> Vec<u8> {
+    frame(key, 1, meta, payload)
+}
+
+/// A value as it lies in the tree; format 2 has hash and length of a file for its payload.
+pub(crate) fn frame(key: &[u8], format: u8, meta: &[u8], payload: &[u8]) -> Vec<u8> {
+    let rest = [&[u8::try_from(meta.len()).expect("short")], meta, payload].concat();
+    let sum = crc32fast::hash(&[key, &[format], &rest].concat());
+    [&[format][..], &sum.to_le_bytes(), &rest].concat()
+}
+
 /// What a stop at a human step stores.
 pub(crate) fn stop(approval: &Approval, execution: &Execution, callback: &Callback) -> Changes {
     let mut changes = Changes::new();
     changes.put_execution(execution);
     changes.put_approval(approval);
-    changes.put_callback(callback);
-    changes.put_callback_body(callback.id, &body(callback));
+    changes.put_new_callback(callback, &body(callback));
     changes.journal(&JournalEvent::ApprovalOpened {
         approval: Box::new(approval.clone()),
     });

@@ -224,9 +224,7 @@ async fn callbacks_page_and_the_outbox_keeps_its_order() {
         .map(|number| given::callback(states[number % 3]))
         .collect();
     for callback in &callbacks {
-        let mut changes = Changes::new();
-        changes.put_callback(callback);
-        store.commit(changes).await.unwrap();
+        store.commit(given::new_callback(callback)).await.unwrap();
     }
     // One is delivered, one is sent again by hand.
     callbacks[0].state = CallbackState::Delivered;

@@ -8,6 +8,7 @@
     reason = "what surrounds the test functions may fail like them"
 )]
 
+mod callbacks;
 mod damage;
 mod decisions;
 mod disk_full;
@@ -17,5 +18,6 @@ mod journal;
 mod kill;
 mod lists;
 mod model;
+mod older;
 mod records;
 mod round_trip;

@@ -17,6 +17,7 @@ enum Step {
     Decide { which: usize, approve: bool },
     Refuse { which: usize },
     Deliver { which: usize },
+    Try { which: usize },
     Record { chat: u8, count: u8 },
     Commit { chat: u8, state: u8 },
     Change { which: usize, state: u8, recorded: bool },
@@ -33,6 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<usize>(), any::<bool>()).prop_map(|(which, approve)| Step::Decide { which, approve }),
         1 => any::<usize>().prop_map(|which| Step::Refuse { which }),
         2 => any::<usize>().prop_map(|which| Step::Deliver { which }),
+        2 => any::<usize>().prop_map(|which| Step::Try { which }),
         4 => (0..4_u8, 1..90_u8).prop_map(|(chat, count)| Step::Record { chat, count }),
         2 => (0..4_u8, 0..6_u8).prop_map(|(chat, state)| Step::Commit { chat, state }),
         2 => (any::<usize>(), 0..6_u8, any::<bool>())
@@ -142,25 +144,17 @@ impl Model {
                 Some(given::body(callback)),
                 "body"
             );
-            let of_execution = countersign_store::CallbackQuery {
-                execution: Some(callback.execution_id),
-                ..countersign_store::CallbackQuery::default()
-            };
             assert_eq!(
-                store.callbacks(&of_execution).unwrap().items,
-                [callback.clone()],
+                store.callbacks_of_execution(callback.execution_id).unwrap(),
+                std::slice::from_ref(callback),
                 "callbacks of an execution"
             );
         }
-        let failing = self
-            .callbacks
-            .values()
-            .filter(|callback| callback.is_failing())
-            .count();
+        let failing = waiting.iter().filter(|callback| callback.is_failing()).count();
         assert_eq!(
             (store.outbox_count(), store.failing_count()),
-            (failing, failing),
-            "all that wait have failed once"
+            (waiting.len(), failing),
+            "how many wait and have failed"
         );
         let query = ExecutionQuery {
             limit: 10_000,
@@ -183,7 +177,7 @@ async fn apply(model: &mut Model, store: &Store, step: Step) {
     match step {
         Step::Open { chat, size } => {
             let approval = given::approval(&format!("chat {chat}"), size);
-            let callback = given::callback(CallbackState::Waiting);
+            let callback = given::untried(CallbackState::Waiting);
             let execution = given::execution(&approval.chat_id, ExecutionState::Stopped, size);
             store
                 .commit(given::stop(&approval, &execution, &callback))
@@ -238,6 +232,16 @@ async fn apply(model: &mut Model, store: &Store, step: Step) {
             changes.journal(&JournalEvent::CallbackDelivered {
                 callback: Box::new(callback.clone()),
             });
+            store.commit(changes).await.unwrap();
+        }
+        Step::Try { which } => {
+            let Some(id) = pick(&model.callbacks, which) else {
+                return;
+            };
+            let callback = model.callbacks.get_mut(&id).unwrap();
+            given::fail(callback);
+            let mut changes = Changes::new();
+            changes.put_callback(callback);
             store.commit(changes).await.unwrap();
         }
         Step::Record { chat, count } => {
@@ -328,6 +332,10 @@ proptest! {
                         store.close().await;
                         std::fs::remove_dir_all(dir.path().join("db")).unwrap();
                         store = given::store(dir.path());
+                        // Attempts that settled nothing are in no line of the journal.
+                        for callback in model.callbacks.values_mut() {
+                            *callback = store.callback(callback.id).unwrap().expect("it is in the journal");
+                        }
                         // Settings and executions of the database are gone; what waits and what was recorded is not.
                         model.settings.clear();
                         for id in model.committed.drain(..) {

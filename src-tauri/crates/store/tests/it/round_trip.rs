@@ -104,8 +104,8 @@ async fn every_record_comes_back() {
     );
     changes.put_execution(&execution);
     changes.put_approval(&approval);
-    changes.put_callback(&waiting);
-    changes.put_callback(&delivered);
+    changes.put_new_callback(&waiting, &given::body(&waiting));
+    changes.put_new_callback(&delivered, &given::body(&delivered));
     changes.put_setting("port", &json!(8420));
     changes.put_setting("theme", &json!("dark"));
     store.commit(changes).await.unwrap();
@@ -163,6 +163,9 @@ async fn sizes_around_the_borders_come_back_and_replaced_files_go() {
         approvals.push(approval);
     }
     let mut text = given::callback(CallbackState::Waiting);
+    let mut changes = Changes::new();
+    changes.put_new_callback(&text, "{}");
+    store.commit(changes).await.unwrap();
     let blobs = || std::fs::read_dir(dir.path().join("blobs")).unwrap().count();
     let before = blobs();
     assert!(before >= 5, "large values lie in files: {before}");

@@ -1,0 +1,168 @@
+//! JSON from outside, bounded in depth and in the number of values: what is read becomes part of a run, and a run has
+//! to fit into memory and has to be readable again after a restart.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// How many arrays and objects may lie in one another. A stored run is read with at most 127 levels (`serde_json`);
+/// six of them are the run's own and two go to each flow that called another.
+pub(crate) const DEEPEST: usize = 64;
+
+/// How many values there may be. In memory each takes 72 bytes and more.
+pub(crate) const MOST: usize = 1_000_000;
+
+/// Which bound was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Beyond {
+    #[error("it is nested more than {DEEPEST} levels deep")]
+    Depth,
+    #[error("it holds more than {MOST} values")]
+    Number,
+}
+
+/// Why a text was not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("{0}")]
+    Malformed(serde_json::Error),
+    #[error("{0}")]
+    Beyond(Beyond),
+}
+
+/// Reads strict JSON.
+pub(crate) fn parse(text: &[u8]) -> Result<Value, Problem> {
+    let bounds = Bounds::default();
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = bounds.outermost().deserialize(&mut deserializer);
+    let value = value.and_then(|value| deserializer.end().map(|()| value));
+    value.map_err(|error| match bounds.beyond.get() {
+        Some(beyond) => Problem::Beyond(beyond),
+        None => Problem::Malformed(error),
+    })
+}
+
+/// A value within the bounds, for readers of other notations.
+pub(crate) struct Bounded(pub(crate) Value);
+
+impl<'de> Deserialize<'de> for Bounded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Bounds::default().outermost().deserialize(deserializer).map(Self)
+    }
+}
+
+struct Bounds {
+    left: Cell<usize>,
+    beyond: Cell<Option<Beyond>>,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            left: Cell::new(MOST),
+            beyond: Cell::new(None),
+        }
+    }
+}
+
+impl Bounds {
+    fn outermost(&self) -> Within<'_> {
+        Within {
+            bounds: self,
+            depth: 0,
+        }
+    }
+}
+
+/// Reads a value that lies in this many arrays and objects. As in JavaScript, the last of equal keys wins.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    bounds: &'a Bounds,
+    depth: usize,
+}
+
+impl<'a> Within<'a> {
+    fn stop<E: serde::de::Error>(self, beyond: Beyond) -> E {
+        self.bounds.beyond.set(Some(beyond));
+        E::custom(beyond)
+    }
+
+    fn inner<E: serde::de::Error>(self) -> Result<Within<'a>, E> {
+        if self.depth == DEEPEST {
+            return Err(self.stop(Beyond::Depth));
+        }
+        Ok(Within {
+            depth: self.depth + 1,
+            ..self
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Within<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let Some(left) = self.bounds.left.get().checked_sub(1) else {
+            return Err(self.stop(Beyond::Number));
+        };
+        self.bounds.left.set(left);
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Within<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        let number = Number::from_f64(value).ok_or_else(|| E::custom("a number is out of range"))?;
+        Ok(Value::Number(number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(inner)? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            object.insert(key, entries.next_value_seed(inner)?);
+        }
+        Ok(Value::Object(object))
+    }
+}
