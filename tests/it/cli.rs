@@ -388,6 +388,71 @@ fn what_will_not_work_is_said_at_the_import_and_in_the_list() {
     assert_eq!(serve.get("/api/v1/chatflows").as_array().map(Vec::len), Some(5));
 }
 
+/// A step with a credential, a variable and a secret of its own, and one that calls a flow.
+fn needy_flow() -> String {
+    let text = flows::start_http_reply(&FlowOptions::sync(), "https://example.org/{{ $vars.token }}");
+    let mut flow: Value = serde_json::from_str(&text).expect("a flow");
+    let http = &mut flow["nodes"][1]["data"];
+    http["credential"] = json!("cred-7");
+    http["inputs"]["headers"] = json!([{ "key": "Authorization", "value": "Bearer s3cret" }]);
+    let reply = &mut flow["nodes"][2]["data"];
+    reply["name"] = json!("executeFlowAgentflow");
+    reply["inputs"] = json!({ "executeFlowSelectedFlow": "5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e02" });
+    flow.to_string()
+}
+
+/// What no export contains, and what is good to know, is in the answer of the API and in the text.
+#[test]
+fn an_import_tells_what_the_flow_needs_and_what_is_good_to_know() {
+    let setup = installation();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let file = setup.folder().join("needy.json");
+    std::fs::write(&file, needy_flow()).expect("a file");
+    let file = file.display().to_string();
+    let flow = console.json(&["import", &file]);
+    let lines = |key: &str| flow[key].as_array().expect("a list").clone();
+    let (problems, notes) = (lines("problems"), lines("notes"));
+    let told = |part: &str| {
+        let all = problems.iter().chain(&notes);
+        all.filter(|line| line.as_str().expect("a text").contains(part))
+            .count()
+    };
+    for part in [
+        "credential cred-7",
+        "variable token",
+        "flow 5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e02",
+    ] {
+        assert_eq!(told(part), 1, "{part:?} in {problems:?}");
+    }
+    assert_eq!((problems.len(), notes.len()), (3, 1), "{problems:?} {notes:?}");
+    assert_eq!(told("s3cret"), 0);
+    let text = console.expect(0, &["import", &file]);
+    for line in problems.iter().chain(&notes) {
+        assert!(
+            text.contains(line.as_str().expect("a text")),
+            "{line} is missing in\n{text}"
+        );
+    }
+
+    // What is set or imported is no longer missing.
+    let secret = json!({ "type": "secret", "value": "t0ken" });
+    serve
+        .manage("PUT", "/api/v1/variables/token", Some(&secret))
+        .expect(200, "a variable");
+    let id = flow["id"].as_str().expect("an id");
+    let problems = serve.get(&format!("/api/v1/chatflows/{id}"))["problems"].clone();
+    assert_eq!(problems.as_array().map(Vec::len), Some(2), "{problems}");
+
+    // Without its credential the step sends nothing, and says so.
+    let reply = serve.post(id, &json!({ "item": "v1" }));
+    assert!(
+        reply.status == 500 && reply.text().contains("credential cred-7"),
+        "{}",
+        reply.text()
+    );
+}
+
 #[test]
 fn the_list_is_short_and_show_is_whole() {
     let setup = installation();

@@ -54,6 +54,10 @@ steps: Array<string>,
  */
 problems: Array<string>, 
 /**
+ * What is good to know: where it goes another way than in Flowise, and secrets that stand in the file.
+ */
+notes: Array<string>, 
+/**
  * How many of its approvals wait.
  */
 pending: number, 

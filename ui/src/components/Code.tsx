@@ -1,5 +1,7 @@
 import styles from "./Code.module.css";
+import type { Content } from "./content";
 import { CopyButton } from "./CopyButton";
+import { LongText } from "./LongText";
 
 /** Text as it is, in the data font. Scrolls when it is long, so it takes the focus. */
 export function Code({ text, label, plain = false, wrap = true }: { text: string; label: string; plain?: boolean; wrap?: boolean }) {
@@ -36,11 +38,7 @@ export function CopyableLine({ text, copy }: { text: string; copy: string }) {
   );
 }
 
-/** JSON text with its lines, or the text as it is if it is no JSON. */
-export function prettyJson(text: string): string {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
+/** Data that can be very long, in the data font. */
+export function LongCode({ content, label }: { content: Content; label: string }) {
+  return <LongText role="region" content={content} label={label} className={`${styles.code} ${styles.plain}`} />;
 }

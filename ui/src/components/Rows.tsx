@@ -45,6 +45,7 @@ export function Rows({
   loadingMore = false,
   onMore,
   handle,
+  onFocused,
   onEngaged,
 }: {
   label: string;
@@ -58,6 +59,8 @@ export function Rows({
   loadingMore?: boolean;
   onMore?: () => void;
   handle?: RefObject<RowsHandle | null>;
+  /** The focus is on a row. */
+  onFocused?: (id: string) => void;
   /** Whether the person is at the list: pointer over it, focus in it, or scrolled down. */
   onEngaged?: (engaged: boolean) => void;
 }) {
@@ -95,7 +98,11 @@ export function Rows({
       className={styles.frame}
       onPointerEnter={() => engage({ pointer: true })}
       onPointerLeave={() => engage({ pointer: false })}
-      onFocus={() => engage({ focus: true })}
+      onFocus={(event) => {
+        engage({ focus: true });
+        const row = event.target.closest<HTMLElement>("[data-key]")?.dataset.key;
+        if (row !== undefined) onFocused?.(row);
+      }}
       onBlur={() => engage({ focus: false })}
     >
       <Virtualizer layout={layout} layoutOptions={options}>

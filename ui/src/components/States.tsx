@@ -99,3 +99,14 @@ export function DetailSkeleton() {
     </div>
   );
 }
+
+/** Lines of a part that is on its way, within a page that is here. */
+export function LinesSkeleton({ lines }: { lines: number }) {
+  return (
+    <div className={styles.lines} role="status" aria-label="Loading">
+      {Array.from({ length: lines }, (_, index) => (
+        <span key={index} className={`${styles.skeleton} ${styles.line} ${styles[(["w45", "w70", "w30"] as const)[index % 3] ?? "w45"]}`} />
+      ))}
+    </div>
+  );
+}

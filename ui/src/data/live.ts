@@ -1,4 +1,4 @@
-/** Keeps the answers fresh by the app's events: one question is fetched for one event, never the whole list. */
+/** Keeps the answers fresh by the app's events: a few rows are fetched for a burst, never the whole list. */
 
 import type { QueryClient } from "@tanstack/react-query";
 
@@ -7,11 +7,14 @@ import type { ApprovalView } from "../bindings/ApprovalView";
 import type { EventView } from "../bindings/EventView";
 import type { Platform } from "../platform/platform";
 import { type ApprovalPages, keys } from "./queries";
+import { summaryOf } from "./summary";
 
 /** Events of this span are handled together, so that a burst is one change on the screen. */
 const GATHER_MS = 60;
 /** From this many new questions on, the list is read again instead of one by one. */
 const MANY = 20;
+/** How many rows more than there are new questions are read, for those that come meanwhile. */
+const SPARE = 10;
 
 /** Puts a question into the list by its id, which is ordered by time; newest first. */
 export function withApproval(pages: ApprovalPages, approval: ApprovalSummary): ApprovalPages {
@@ -43,9 +46,11 @@ export function withoutApproval(pages: ApprovalPages, id: string): ApprovalPages
 /** Takes an answered question out of the list of those that wait, and keeps what it has become. */
 export function settle(client: QueryClient, approval: ApprovalSummary | ApprovalView): void {
   // Whoever was first is told without what was sent: what is known of it stays.
-  client.setQueryData<ApprovalView>(keys.approval(approval.id), (known) =>
-    "payload" in approval ? approval : known === undefined ? undefined : { ...known, ...approval },
-  );
+  client.setQueryData<ApprovalView>(keys.approval(approval.id), (known) => {
+    if ("payload" in approval) return approval;
+    if (known === undefined) return undefined;
+    return { ...known, ...approval, body: known.body, bodyTruncated: known.bodyTruncated };
+  });
   client.setQueryData<ApprovalPages>(keys.pending, (pages) =>
     pages === undefined ? undefined : withoutApproval(pages, approval.id),
   );
@@ -58,6 +63,22 @@ export type LiveListener = {
   /** Questions that arrived, by one gathering. */
   arrived: (approvals: ApprovalSummary[]) => void;
 };
+
+/**
+ * Those of these questions that wait. New ones are on top of the list, so a few rows of it tell about all of them, and
+ * none of what was sent comes along; one that is not there is asked for by itself.
+ */
+async function summariesOf(platform: Platform, ids: string[]): Promise<ApprovalSummary[]> {
+  const page = await platform.listApprovals({ state: "pending", limit: ids.length + SPARE }).catch(() => null);
+  const found = await Promise.all(
+    ids.map(
+      async (id) =>
+        page?.approvals.find((approval) => approval.id === id) ??
+        (await platform.getApproval(id).then(summaryOf, () => null)),
+    ),
+  );
+  return found.filter((approval) => approval?.state === "pending") as ApprovalSummary[];
+}
 
 /** Follows the events. Returns how to stop. */
 export function followEvents(platform: Platform, client: QueryClient, listener: LiveListener): () => void {
@@ -100,15 +121,18 @@ export function followEvents(platform: Platform, client: QueryClient, listener: 
       await client.invalidateQueries({ queryKey: keys.pending });
       return;
     }
-    const found = await Promise.all(asked.map(({ id }) => platform.getApproval(id).catch(() => null)));
-    const arrived = found.filter((approval) => approval?.state === "pending");
-    for (const approval of arrived as ApprovalView[]) {
-      client.setQueryData(keys.approval(approval.id), approval);
+    const arrived = await summariesOf(
+      platform,
+      asked.map(({ id }) => id),
+    );
+    for (const approval of arrived) {
+      // Whoever has it open reads it again; the list has what it needs.
+      void client.invalidateQueries({ queryKey: keys.approval(approval.id) });
       client.setQueryData<ApprovalPages>(keys.pending, (pages) =>
         pages === undefined ? undefined : withApproval(pages, approval),
       );
     }
-    if (arrived.length > 0) listener.arrived(arrived as ApprovalView[]);
+    if (arrived.length > 0) listener.arrived(arrived);
   }
 
   const stop = platform.subscribe((event) => {

@@ -4,18 +4,23 @@ import {
   type InfiniteData,
   keepPreviousData,
   QueryClient,
+  queryOptions,
   useInfiniteQuery,
   useQuery,
   useQueryClient,
 } from "@tanstack/react-query";
 
-import { useEffect } from "react";
+import { useEffect, useEffectEvent } from "react";
 
 import type { ApprovalPage } from "../bindings/ApprovalPage";
+import type { ApprovalSummary } from "../bindings/ApprovalSummary";
 import type { CallbackPage } from "../bindings/CallbackPage";
 import type { CallbackState } from "../bindings/CallbackState";
+import type { CallbackSummary } from "../bindings/CallbackSummary";
+import type { ExecutionState } from "../bindings/ExecutionState";
+import type { ExecutionView } from "../bindings/ExecutionView";
 import { usePlatform } from "../platform/context";
-import { PlatformError } from "../platform/platform";
+import { type Platform, PlatformError } from "../platform/platform";
 
 /** The names under which answers are kept. */
 export const keys = {
@@ -69,25 +74,62 @@ export function useApprovals(state: "pending" | "decided") {
   });
 }
 
-/** One question with everything that was sent. Lists have its beginning only, so it is asked for when it is opened. */
-export function useApproval(id: string | undefined) {
-  const platform = usePlatform();
-  return useQuery({
-    queryKey: keys.approval(id ?? ""),
-    queryFn: () => platform.getApproval(id ?? ""),
-    enabled: id !== undefined,
+/** How long something large is kept after it was looked at, in milliseconds. */
+const KEPT = 60_000;
+/** What is longer than this, in bytes, is not asked for ahead. */
+const AHEAD_MAX = 1_000_000;
+
+/** One question with everything that was sent. */
+function approvalOptions(platform: Platform, id: string) {
+  return queryOptions({
+    queryKey: keys.approval(id),
+    queryFn: () => platform.getApproval(id),
+    gcTime: KEPT,
+    // It can be ten million letters long, and comparing them to what was there before takes its time.
+    structuralSharing: false,
   });
 }
 
-/** Asks for a question that will probably be opened next, so that it is there at once. */
-export function useApprovalAhead(id: string | null) {
+/** One callback with what is sent. */
+function callbackOptions(platform: Platform, id: string) {
+  return queryOptions({
+    queryKey: keys.callback(id),
+    queryFn: () => platform.getCallback(id),
+    gcTime: KEPT,
+    structuralSharing: false,
+  });
+}
+
+/** One question with everything that was sent. Lists have its beginning only, so it is asked for when it is opened. */
+export function useApproval(id: string) {
+  return useQuery(approvalOptions(usePlatform(), id));
+}
+
+/** Asks for what will probably be opened next, so that it is there at once. If that fails, opening it says why. */
+function useAhead(ids: string[], ask: (id: string) => Promise<unknown>): void {
+  const asking = useEffectEvent((id: string) => void ask(id).catch(() => undefined));
+  const wanted = ids.join(" ");
+  useEffect(() => {
+    for (const id of wanted.split(" ").filter(Boolean)) asking(id);
+  }, [wanted]);
+}
+
+export function useApprovalsAhead(around: readonly ApprovalSummary[]): void {
   const platform = usePlatform();
   const client = useQueryClient();
-  useEffect(() => {
-    if (id === null) return;
-    // If it fails, opening the question says why.
-    void client.query({ queryKey: keys.approval(id), queryFn: () => platform.getApproval(id) }).catch(() => undefined);
-  }, [client, platform, id]);
+  useAhead(
+    around.filter(({ payloadBytes }) => payloadBytes <= AHEAD_MAX).map(({ id }) => id),
+    (id) => client.query(approvalOptions(platform, id)),
+  );
+}
+
+export function useCallbacksAhead(around: readonly CallbackSummary[]): void {
+  const platform = usePlatform();
+  const client = useQueryClient();
+  useAhead(
+    around.filter(({ bodyBytes }) => bodyBytes <= AHEAD_MAX).map(({ id }) => id),
+    (id) => client.query(callbackOptions(platform, id)),
+  );
 }
 
 export function useFlows() {
@@ -120,16 +162,36 @@ export function useCallbacksOf(executionId: string) {
   });
 }
 
-/** One run, in the shape of its record. */
+/** How often a run that goes on is looked at, in milliseconds: no event tells when it ends. */
+const RUNNING = 1_500;
+
+/** Where one run stands. What its steps did is explained elsewhere, so the record, which can be large, is not kept. */
 export function useExecution(id: string) {
   const platform = usePlatform();
-  return useQuery({ queryKey: keys.execution(id), queryFn: () => platform.getExecution(id) });
+  return useQuery({
+    queryKey: keys.execution(id),
+    queryFn: async () => standingOf(await platform.getExecution(id)),
+    // No event tells of a run, so it is looked at again whenever it is shown.
+    staleTime: 0,
+    refetchInterval: ({ state }) => (state.data?.state === "INPROGRESS" ? RUNNING : false),
+  });
+}
+
+/** What the page shows of a run. */
+export function standingOf({ state, interrupted }: ExecutionView): { state: ExecutionState; interrupted: boolean } {
+  return { state, interrupted: interrupted === true };
 }
 
 /** What one run did, step by step; asked for when somebody wants to know. */
 export function useSteps(id: string, wanted: boolean) {
   const platform = usePlatform();
-  return useQuery({ queryKey: keys.steps(id), queryFn: () => platform.explainExecution(id), enabled: wanted });
+  return useQuery({
+    queryKey: keys.steps(id),
+    queryFn: () => platform.explainExecution(id),
+    enabled: wanted,
+    gcTime: KEPT,
+    structuralSharing: false,
+  });
 }
 
 /** What is said about the steps of a flow. */
@@ -143,13 +205,8 @@ export function useVariables() {
   return useQuery({ queryKey: keys.variables, queryFn: () => platform.listVariables() });
 }
 
-export function useCallbackView(id: string | undefined) {
-  const platform = usePlatform();
-  return useQuery({
-    queryKey: keys.callback(id ?? ""),
-    queryFn: () => platform.getCallback(id ?? ""),
-    enabled: id !== undefined,
-  });
+export function useCallbackView(id: string) {
+  return useQuery(callbackOptions(usePlatform(), id));
 }
 
 export function useSettings() {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use countersign_domain::{DocumentHash, ErrorCode, Flow, FlowId, ResponseMode};
+use countersign_domain::{DocumentHash, ErrorCode, Flow, FlowId, ResponseMode, display_line};
 use countersign_flow::{
-    Imported, Plan, Refusal, ResponseMode as StartMode, SignatureKind, StartTrigger, read_import,
+    FindingKind, Imported, Need, Plan, Refusal, ResponseMode as StartMode, SignatureKind, StartTrigger,
+    read_import,
 };
 use countersign_signature::Secret;
 use countersign_store::{Changes, Store, StoreError};
@@ -14,6 +15,10 @@ use crate::app::{Inner, storage};
 use crate::policies::{policy_key, stored_policy};
 use crate::view::{EventView, FlowView};
 use crate::{App, Error};
+
+/// How many of a flow's needs are looked at, and how long a line about one gets.
+const NEEDS: usize = 200;
+const LINE: usize = 400;
 
 /// A flow that is ready to run.
 pub(crate) struct LiveFlow {
@@ -301,6 +306,33 @@ impl App {
             };
             problems.push(format!("Its callback URL cannot be used: {problem}. {then}"));
         }
+        for (label, need) in plan.needs().into_iter().take(NEEDS) {
+            let missing = match need {
+                Need::Flow(id)
+                    if !FlowId::from_url(id).is_ok_and(|id| self.inner.flows.get(id).is_some()) =>
+                {
+                    format!(
+                        "“{label}” calls the flow {id}, which is not here. Import that flow, choose it in the step by \
+                         its id here, and import this one again."
+                    )
+                }
+                Need::Credential(id) => format!(
+                    "“{label}” uses the credential {id}, and no export contains credentials. Put the secret into a \
+                     variable and write {{{{ $vars.NAME }}}} into a header of the step instead. Until then the step fails."
+                ),
+                Need::Variable(name) if !self.inner.has_variable(name) => format!(
+                    "“{label}” reads the variable {name}, which is not set. Set it in the settings; until then the \
+                     text stays as it is written."
+                ),
+                _ => continue,
+            };
+            problems.push(display_line(&missing, LINE));
+        }
+        for finding in plan.findings() {
+            if finding.kind == FindingKind::UnknownStep {
+                problems.push(finding.message.clone());
+            }
+        }
         problems
     }
 
@@ -340,6 +372,7 @@ impl App {
                 .map(|step| format!("{}: {}", step.kind, step.label))
                 .collect(),
             problems: self.problems_of(&plan),
+            notes: notes_of(&plan),
             pending: u32::try_from(self.inner.store.pending_count_of_flow(flow.id)).unwrap_or(u32::MAX),
             created_date: flow.created_at.to_string(),
             updated_date: flow.updated_at.to_string(),
@@ -391,6 +424,15 @@ impl Inner {
             .caused_by(error)
         })
     }
+}
+
+/// What is good to know about a flow that works.
+fn notes_of(plan: &Plan) -> Vec<String> {
+    plan.findings()
+        .iter()
+        .filter(|finding| finding.kind != FindingKind::UnknownStep)
+        .map(|finding| finding.message.clone())
+        .collect()
 }
 
 /// How a caller of this flow gets the result.

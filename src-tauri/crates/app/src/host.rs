@@ -110,6 +110,14 @@ impl Host for RunHost<'_> {
 
     fn http(&self, request: HttpRequest) -> HostFuture<'_, Result<HttpResponse, String>> {
         Box::pin(async move {
+            if let Some(credential) = request.credential {
+                // Without it the target would get something that nobody meant to send.
+                return Err(format!(
+                    "This step uses the credential {credential}, which is not here. Nothing was sent. Put the secret \
+                     into a variable, write {{{{ $vars.NAME }}}} into a header of the step, and remove the credential \
+                     from it."
+                ));
+            }
             let request = Request {
                 method: request.method,
                 url: request.url,

@@ -65,6 +65,11 @@ impl Inner {
             .and_then(|variable| self.value_of(name, variable))
     }
 
+    /// Whether there is a variable of this name.
+    pub(crate) fn has_variable(&self, name: &str) -> bool {
+        self.variables().0.contains_key(name)
+    }
+
     /// Every variable with its value now.
     pub(crate) fn variable_values(&self) -> Vec<(String, String)> {
         let variables = self.variables();

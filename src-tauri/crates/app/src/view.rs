@@ -177,6 +177,8 @@ pub struct FlowView {
     pub steps: Vec<String>,
     /// What will not work although the flow could be imported, for people.
     pub problems: Vec<String>,
+    /// What is good to know: where it goes another way than in Flowise, and secrets that stand in the file.
+    pub notes: Vec<String>,
     /// How many of its approvals wait.
     pub pending: u32,
     /// When it was imported, RFC 3339.

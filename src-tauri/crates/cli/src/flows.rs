@@ -38,6 +38,7 @@ pub(crate) async fn import(client: &Client, arguments: &Import, output: &Output)
             text.push_str(&format!("  {}\n", cell(step, 200)));
         }
         text.push_str(&problems(&flow));
+        text.push_str(&notes(&flow));
         text
     });
     Ok(Exit::Done)
@@ -103,12 +104,21 @@ pub(crate) async fn list(client: &Client, output: &Output) -> Result<Exit, Failu
 
 /// What will not work although the flow was imported; nothing if all is well.
 fn problems(flow: &FlowView) -> String {
-    if flow.problems.is_empty() {
+    section("What will not work in", flow, &flow.problems)
+}
+
+/// What is good to know about it.
+fn notes(flow: &FlowView) -> String {
+    section("Good to know about", flow, &flow.notes)
+}
+
+fn section(title: &str, flow: &FlowView, lines: &[String]) -> String {
+    if lines.is_empty() {
         return String::new();
     }
-    let mut text = format!("\nWhat will not work in {}\n", cell(&flow.name, 200));
-    for problem in &flow.problems {
-        text.push_str(&format!("  {}\n", cell(problem, 1_000)));
+    let mut text = format!("\n{title} {}\n", cell(&flow.name, 200));
+    for line in lines {
+        text.push_str(&format!("  {}\n", cell(line, 1_000)));
     }
     text
 }

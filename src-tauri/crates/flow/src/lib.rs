@@ -18,6 +18,7 @@ mod plan;
 mod policy;
 mod record;
 mod refusal;
+mod report;
 mod run;
 mod script;
 mod start;
@@ -36,6 +37,7 @@ pub use plan::{Plan, StepInfo};
 pub use policy::{OnError, RunPolicy, StepPolicy};
 pub use record::{Record, RecordStatus};
 pub use refusal::{Problem, ProblemKind, Refusal};
+pub use report::{Finding, FindingKind, Need};
 pub use run::{
     Advance, Answer, AnswerError, Incoming, NodeFailure, PastMessage, Run, RunInput, STEP_LIMIT, Stop,
 };

@@ -1,7 +1,7 @@
 //! A document that was checked and compiled.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use countersign_domain::display_line;
 
@@ -11,7 +11,9 @@ use crate::nodes::{self, Nature, Node};
 use crate::policy::{RunPolicy, StepPolicy};
 use crate::record::NodeFacts;
 use crate::refusal::{Problem, ProblemKind, Refusal};
+use crate::report::Finding;
 use crate::start::StartSettings;
+use crate::template::Mention;
 
 /// A document that was checked and can run. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,6 +31,7 @@ struct Inner {
     settings: Arc<StartSettings>,
     /// What lies inside the Iterations, by their index.
     bodies: HashMap<usize, Arc<Inner>>,
+    findings: OnceLock<Vec<Finding>>,
 }
 
 /// A node that was compiled.
@@ -122,21 +125,23 @@ impl Plan {
         steps
     }
 
-    /// The flows that it calls, by id, each once.
-    pub fn calls(&self) -> Vec<&str> {
-        fn collect<'a>(inner: &'a Inner, calls: &mut Vec<&'a str>) {
-            for node in &inner.nodes {
-                if let Some(id) = node.kind.calls()
-                    && !calls.contains(&id)
-                {
-                    calls.push(id);
-                }
-            }
-            inner.bodies.values().for_each(|body| collect(body, calls));
-        }
-        let mut calls = Vec::new();
-        collect(&self.inner, &mut calls);
-        calls
+    /// The nodes of this part of the flow.
+    pub(crate) fn nodes(&self) -> &[PlannedNode] {
+        &self.inner.nodes
+    }
+
+    /// Where [`Plan::findings`] keeps what it found.
+    pub(crate) fn kept_findings(&self) -> &OnceLock<Vec<Finding>> {
+        &self.inner.findings
+    }
+
+    /// The nodes of this part, and those of the parts that lie in its Iterations.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &[PlannedNode]> {
+        // Iterations do not lie in one another, so this is all there is.
+        let mut bodies: Vec<_> = self.inner.bodies.iter().collect();
+        bodies.sort_by_key(|(index, _)| **index);
+        let bodies = bodies.into_iter().map(|(_, body)| body.nodes.as_slice());
+        std::iter::once(self.nodes()).chain(bodies)
     }
 
     /// What comes after a node, one line a step, up to the next gates: behind one of its outputs, or all of them.
@@ -353,7 +358,11 @@ fn read_part(
         }
         let mut refers_to = Vec::new();
         for (_, field) in kind.fields() {
-            field.refers_to(&mut |id| refers_to.extend(index_of.get(id).copied()));
+            field.mentions(&mut |mention| {
+                if let Mention::Node(id) = mention {
+                    refers_to.extend(index_of.get(id).copied());
+                }
+            });
         }
         let sources = graph.sources[index].iter();
         planned.push(PlannedNode {
@@ -385,6 +394,7 @@ fn read_part(
         starts,
         settings: settings?.clone(),
         bodies,
+        findings: OnceLock::new(),
     })
 }
 

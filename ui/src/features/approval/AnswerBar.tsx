@@ -14,6 +14,7 @@ export function AnswerBar({
   onAnswer,
   onLeave,
   busy,
+  ready,
   unavailable,
 }: {
   noteAllowed: boolean;
@@ -24,6 +25,8 @@ export function AnswerBar({
   /** Escape in the note. */
   onLeave: () => void;
   busy: boolean;
+  /** All that is to be answered is shown. */
+  ready: boolean;
   /** Why no answer can be given now. */
   unavailable: string | null;
 }) {
@@ -57,7 +60,7 @@ export function AnswerBar({
           kind="no"
           size="answer"
           keyHint="r"
-          isDisabled={busy || unavailable !== null}
+          isDisabled={busy || !ready || unavailable !== null}
           onPress={() => onAnswer("reject")}
         >
           Reject
@@ -66,7 +69,7 @@ export function AnswerBar({
           kind="yes"
           size="answer"
           keyHint="a"
-          isDisabled={busy || unavailable !== null}
+          isDisabled={busy || !ready || unavailable !== null}
           onPress={() => onAnswer("approve")}
         >
           Approve

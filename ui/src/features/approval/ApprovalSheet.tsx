@@ -1,23 +1,65 @@
 import type { ReactNode, Ref } from "react";
 
+import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import type { ApprovalView } from "../../bindings/ApprovalView";
+import { Banner } from "../../components/Banner";
+import { Button } from "../../components/Button";
+import { Card } from "../../components/Card";
 import { Chip } from "../../components/Chip";
 import { MarkdownText } from "../../components/MarkdownText";
 import { Chips, Sheet, SheetTitle } from "../../components/Split";
+import { LinesSkeleton, wordsOf } from "../../components/States";
 import { Time } from "../../components/Time";
-import { NextCard } from "./Next";
+import { afterStep, NextCard, nextTitle } from "./Next";
 import { SentCard } from "./Sent";
+
+/** The parts of a question that lists do not have: on their way, here, or why they are not. */
+function Rest({ approval, detail, failed }: { approval: ApprovalSummary; detail: ApprovalView | undefined; failed: Failed | null }) {
+  if (detail !== undefined) {
+    return (
+      <>
+        <SentCard payload={detail.payload} size={detail.payloadBytes} />
+        <NextCard approval={detail} />
+      </>
+    );
+  }
+  if (failed !== null) {
+    return (
+      <Banner tone="no" title="The rest of this question cannot be read" action={<Button onPress={failed.retry}>Try again</Button>}>
+        {wordsOf(failed.error)}
+      </Banner>
+    );
+  }
+  return (
+    <>
+      <Card title="What was sent" flush>
+        <LinesSkeleton lines={approval.payloadBytes < 200 ? 3 : 6} />
+      </Card>
+      <Card title={nextTitle(approval)} aside={afterStep(approval)} flush>
+        <LinesSkeleton lines={3} />
+      </Card>
+    </>
+  );
+}
+
+/** Why something could not be read, and how to try again. */
+export type Failed = { error: unknown; retry: () => void };
 
 /** The sheet of one question: everything that is needed to answer it, or that there was. */
 export function ApprovalSheet({
   approval,
+  detail,
+  failed = null,
   notice,
   receipt,
   after,
   titleRef,
   scrollRef,
 }: {
-  approval: ApprovalView;
+  approval: ApprovalSummary;
+  /** All of it, once it is here. */
+  detail: ApprovalView | undefined;
+  failed?: Failed | null;
   /** Something about the answer that was just tried. */
   notice?: ReactNode;
   /** The answer, once there is one. */
@@ -53,8 +95,7 @@ export function ApprovalSheet({
         <MarkdownText text={approval.body} />
       )}
       {receipt}
-      <SentCard payload={approval.payload} />
-      <NextCard approval={approval} />
+      <Rest approval={approval} detail={detail} failed={failed} />
       {after}
     </Sheet>
   );

@@ -1,3 +1,4 @@
+import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import type { ApprovalView } from "../../bindings/ApprovalView";
 import { Card } from "../../components/Card";
 import { Icon } from "../../components/Icon";
@@ -14,16 +15,20 @@ function Steps({ steps }: { steps: string[] }) {
   );
 }
 
+export function nextTitle({ state }: ApprovalSummary): string {
+  return state === "pending" ? "What happens next" : "What each answer leads to";
+}
+
+export function afterStep({ nodeLabel }: ApprovalSummary): string | false {
+  return nodeLabel !== "" && `after the step “${nodeLabel}”`;
+}
+
 /** What follows each answer; after the answer, what could have followed. */
 export function NextCard({ approval }: { approval: ApprovalView }) {
   const waits = approval.state === "pending";
   const taken = approval.decision?.outcome;
   return (
-    <Card
-      title={waits ? "What happens next" : "What each answer leads to"}
-      aside={approval.nodeLabel !== "" && `after the step “${approval.nodeLabel}”`}
-      flush
-    >
+    <Card title={nextTitle(approval)} aside={afterStep(approval)} flush>
       <div className={styles.next}>
         <div className={taken === "approve" ? styles.taken : undefined}>
           <h3 className={styles.yes}>

@@ -1,8 +1,10 @@
-import { useState } from "react";
+import { memo, useMemo } from "react";
 
-import { Button } from "../../components/Button";
 import { Card } from "../../components/Card";
-import { bytes } from "../../components/size";
+import { type Content, contentOfValue } from "../../components/content";
+import { LongText } from "../../components/LongText";
+import { byteLength, bytes } from "../../components/size";
+import { Unfold } from "../../components/Unfold";
 import styles from "./Sent.module.css";
 import { isBlank, isRecord, sentOf } from "./words";
 
@@ -10,83 +12,102 @@ import { isBlank, isRecord, sentOf } from "./words";
 const LONG = 600;
 /** Of texts above this length the beginning is drawn first: a page of ten million letters stands still. */
 const HUGE = 20_000;
+/** So many letters are drawn of all values of a table together, each at least with its beginning. */
+const TABLE = 60_000;
+/** So many values are drawn of a table. */
+const VALUES = 100;
 /** Nested data up to this length stays in one line. */
 const SHORT = 64;
+/** From this size on it is said how much was sent, in bytes. */
+const WORTH_SAYING = 10_000;
 
-/** A text that can be very long: its beginning, and the rest when it is wanted. */
-function LongText({ name, text }: { name: string; text: string }) {
-  const [whole, setWhole] = useState(false);
-  const cut = !whole && text.length > HUGE;
+type Cell = { name: string; empty: string } | { name: string; content: Content };
+
+/** JSON with its lines, or in one line if that is short. */
+function oneLine(text: string): string {
+  // Lines of nested data are never so much longer than it is in one.
+  if (text.length > 8 * SHORT) return text;
+  const line = text.replace(/\n\s*/g, " ");
+  return line.length <= SHORT ? line : text;
+}
+
+function cellsOf(entries: [string, unknown][]): Cell[] {
+  let left = TABLE;
+  return entries.slice(0, VALUES).map(([name, value]): Cell => {
+    if (value === "") return { name, empty: "empty" };
+    if (value === null || value === undefined) return { name, empty: "nothing" };
+    const content = contentOfValue(value, Math.max(LONG, Math.min(HUGE, left)));
+    left -= content.start.length;
+    const line = typeof value === "object" && content.whole === null ? oneLine(content.start) : content.start;
+    return { name, content: line === content.start ? content : { ...content, start: line } };
+  });
+}
+
+function Value({ name, content }: { name: string; content: Content }) {
+  if (content.whole === null && content.start.length <= LONG) return <dd>{content.start}</dd>;
   return (
     <dd>
-      <div className={styles.long} tabIndex={0} role="group" aria-label={name}>
-        {cut ? text.slice(0, HUGE) : text}
-      </div>
-      {cut && (
-        <p className={styles.rest}>
-          <span>
-            The first {bytes(HUGE)} of {bytes(text.length)}.
-          </span>
-          <Button size="small" onPress={() => setWhole(true)}>
-            Show all
-          </Button>
-        </p>
-      )}
+      <LongText content={content} label={name} className={styles.long} />
     </dd>
   );
 }
 
-function Value({ name, value }: { name: string; value: unknown }) {
-  if (value === "") return <dd data-empty="">empty</dd>;
-  if (value === null || value === undefined) return <dd data-empty="">nothing</dd>;
-  const text = typeof value === "string" ? value : typeof value === "object" ? prettyValue(value) : JSON.stringify(value);
-  return text.length > LONG ? <LongText name={name} text={text} /> : <dd>{text}</dd>;
-}
-
-/** JSON with its lines, or in one line if that is short. */
-function prettyValue(value: object): string {
-  const lines = JSON.stringify(value, null, 2);
-  const line = lines.replace(/\n\s*/g, " ");
-  return line.length <= SHORT ? line : lines;
-}
-
-function Table({ entries }: { entries: [string, unknown][] }) {
+function Table({ name, entries }: { name: string; entries: [string, unknown][] }) {
+  const cells = useMemo(() => cellsOf(entries), [entries]);
+  const rest = useMemo((): Content | null => {
+    if (entries.length <= VALUES) return null;
+    const all = Object.fromEntries(entries);
+    return { start: "", whole: () => JSON.stringify(all, null, 2), bytes: byteLength(JSON.stringify(all)) };
+  }, [entries]);
   return (
-    <dl className={styles.table}>
-      {entries.map(([name, value]) => (
-        <div key={name} className={styles.pair}>
-          <dt>{name}</dt>
-          <Value name={name} value={value} />
+    <>
+      <dl className={styles.table}>
+        {cells.map((cell) => (
+          <div key={cell.name} className={styles.pair}>
+            <dt>{cell.name}</dt>
+            {"empty" in cell ? <dd data-empty="">{cell.empty}</dd> : <Value name={cell.name} content={cell.content} />}
+          </div>
+        ))}
+      </dl>
+      {rest !== null && (
+        <div className={styles.more}>
+          <LongText
+            content={rest}
+            label={name}
+            note={`Only the first ${VALUES} of ${entries.length.toLocaleString("en")} values are shown.`}
+          />
         </div>
-      ))}
-    </dl>
+      )}
+    </>
   );
 }
 
 /** What the sender sent, as names and values; headers are there for those who look for them. */
-export function SentCard({ payload }: { payload: unknown }) {
-  const { body, query, headers } = sentOf(payload);
+export const SentCard = memo(function SentCard({ payload, size }: { payload: unknown; size: number }) {
+  const { body, query, headers } = useMemo(() => sentOf(payload), [payload]);
+  const content = useMemo(
+    (): [string, unknown][] => (isRecord(body) ? Object.entries(body) : [["content", body]]),
+    [body],
+  );
   return (
-    <Card title="What was sent" flush>
-      {isBlank(body) && query.length === 0 && <p className={styles.nothing}>The call came without content.</p>}
-      {!isBlank(body) &&
-        (isRecord(body) ? (
-          <Table entries={Object.entries(body)} />
-        ) : (
-          <Table entries={[["content", body]]} />
-        ))}
+    <Card title="What was sent" flush aside={size >= WORTH_SAYING && bytes(size)}>
+      {payload === null ? (
+        <p className={styles.nothing}>It is not kept any more: the run that it belongs to is gone.</p>
+      ) : (
+        isBlank(body) && query.length === 0 && <p className={styles.nothing}>The call came without content.</p>
+      )}
+      {!isBlank(body) && <Table name="what was sent" entries={content} />}
       {query.length > 0 && (
         <>
           <h3 className={styles.part}>In the address</h3>
-          <Table entries={query} />
+          <Table name="what was in the address" entries={query} />
         </>
       )}
       {headers.length > 0 && (
-        <details className={styles.headers}>
-          <summary>{headers.length === 1 ? "1 header" : `${headers.length} headers`}</summary>
-          <Table entries={headers} />
-        </details>
+        <Unfold className={styles.headers} summary={headers.length === 1 ? "1 header" : `${headers.length} headers`}>
+          {() => <Table name="the headers" entries={headers} />}
+        </Unfold>
       )}
     </Card>
   );
-}
+});

@@ -3,29 +3,38 @@ import { useMemo, useState } from "react";
 
 import type { Attempt } from "../../bindings/Attempt";
 import type { CallbackState } from "../../bindings/CallbackState";
-import type { CallbackView } from "../../bindings/CallbackView";
+import type { CallbackSummary } from "../../bindings/CallbackSummary";
 import { announce } from "../../components/Announcer";
 import { Banner } from "../../components/Banner";
 import { Button } from "../../components/Button";
 import { Card } from "../../components/Card";
 import { Chip } from "../../components/Chip";
-import { Code, prettyJson } from "../../components/Code";
+import { LongCode } from "../../components/Code";
+import { contentOfJson } from "../../components/content";
 import { CopyButton } from "../../components/CopyButton";
 import { Choice } from "../../components/Field";
 import { Icon } from "../../components/Icon";
 import { type Row, Rows } from "../../components/Rows";
+import { bytes } from "../../components/size";
 import { Chips, ListBar, ListGroup, Sheet, SheetTitle, Split } from "../../components/Split";
-import { DetailSkeleton, Empty, Failure, RowsSkeleton, wordsOf } from "../../components/States";
+import { DetailSkeleton, Empty, Failure, LinesSkeleton, RowsSkeleton, wordsOf } from "../../components/States";
 import { Time } from "../../components/Time";
 import { took } from "../../components/time";
-import { keys, useCallbacks, useCallbackView } from "../../data/queries";
+import { keys, useCallbacks, useCallbacksAhead, useCallbackView } from "../../data/queries";
+import { aroundOf } from "../../data/summary";
 import { useKeys } from "../../keys/keys";
 import { usePlatform } from "../../platform/context";
+import { PlatformError } from "../../platform/platform";
 import { useConnection } from "../../shell/connection";
 import { useSideBySide } from "../../shell/media";
 import { go, useRoute } from "../../shell/router";
 import styles from "./Callbacks.module.css";
 import { CallbackChip, delivered, ended, failing, hostOf, kindWords, outcomeWords } from "./words";
+
+/** Of what is sent, so many letters are shown first. */
+const HUGE = 20_000;
+/** From this size on it is said how much is sent, in bytes. */
+const WORTH_SAYING = 10_000;
 
 function Result({ attempt }: { attempt: Attempt }) {
   if (!ended(attempt)) return <span className={styles.result}>Under way, or interrupted</span>;
@@ -38,7 +47,7 @@ function Result({ attempt }: { attempt: Attempt }) {
   );
 }
 
-function Attempts({ callback }: { callback: CallbackView }) {
+function Attempts({ callback }: { callback: CallbackSummary }) {
   return (
     <Card
       title="Attempts"
@@ -106,7 +115,37 @@ function Attempts({ callback }: { callback: CallbackView }) {
   );
 }
 
-function CallbackDetail({ id }: { id: string }) {
+/** What is sent: on its way, here, or why it is not. */
+function Body({ callback, body, failed, retry }: { callback: CallbackSummary; body: string | undefined; failed: unknown; retry: () => void }) {
+  const content = useMemo(() => (body === undefined ? null : contentOfJson(body, HUGE)), [body]);
+  return (
+    <Card
+      title="What is sent"
+      flush
+      aside={
+        <>
+          {callback.bodyBytes >= WORTH_SAYING && bytes(callback.bodyBytes)}
+          {body !== undefined && <CopyButton text={body} label="Copy" name="Copy body" />}
+        </>
+      }
+    >
+      {content !== null ? (
+        <LongCode label="Body" content={content} />
+      ) : failed !== null ? (
+        <div className={styles.failed} role="alert">
+          <span>It cannot be read: {wordsOf(failed)}</span>
+          <Button size="small" onPress={retry}>
+            Try again
+          </Button>
+        </div>
+      ) : (
+        <LinesSkeleton lines={callback.bodyBytes < 200 ? 4 : 9} />
+      )}
+    </Card>
+  );
+}
+
+function CallbackDetail({ id, summary }: { id: string; summary: CallbackSummary | undefined }) {
   const platform = usePlatform();
   const client = useQueryClient();
   const connected = useConnection();
@@ -129,14 +168,16 @@ function CallbackDetail({ id }: { id: string }) {
     }
   }
 
-  if (query.data === undefined) {
+  const retry = () => void query.refetch();
+  const callback = query.data ?? summary;
+  const gone = query.error instanceof PlatformError && query.error.code === "not-found";
+  if (callback === undefined || (query.data === undefined && gone)) {
     return query.isError ? (
-      <Failure title="This callback cannot be read" error={query.error} retry={() => void query.refetch()} />
+      <Failure title={gone ? "This callback is not here" : "This callback cannot be read"} error={query.error} retry={retry} />
     ) : (
       <DetailSkeleton />
     );
   }
-  const callback = query.data;
   return (
     <Sheet>
       <Chips>
@@ -169,9 +210,7 @@ function CallbackDetail({ id }: { id: string }) {
         .{callback.state === "abandoned" && " It is kept, and can be sent again by hand."}
       </p>
       <Attempts callback={callback} />
-      <Card title="What is sent" flush aside={<CopyButton text={callback.body} label="Copy" name="Copy body" />}>
-        <Code plain label="Body" text={prettyJson(callback.body)} />
-      </Card>
+      <Body callback={callback} body={query.data?.body} failed={query.data === undefined ? query.error : null} retry={retry} />
       <Card title="Details">
         <dl className={styles.facts}>
           <dt>webhook-id</dt>
@@ -211,6 +250,8 @@ export function CallbacksPage() {
   const all = useMemo(() => callbacks.data?.pages.flatMap((page) => page.callbacks) ?? [], [callbacks.data]);
   const failingCount = callbacks.data?.pages.at(0)?.failing ?? 0;
   const shown = id ?? (sideBySide ? all[0]?.id : undefined);
+  const [focused, setFocused] = useState<string>();
+  useCallbacksAhead(shown === undefined ? all.filter((one) => one.id === focused) : aroundOf(all, shown));
 
   const rows: Row[] = useMemo(
     () =>
@@ -292,11 +333,20 @@ export function CallbacksPage() {
               hasMore={callbacks.hasNextPage}
               loadingMore={callbacks.isFetchingNextPage}
               onMore={() => void callbacks.fetchNextPage()}
+              onFocused={setFocused}
             />
           )}
         </>
       }
-      detail={shown !== undefined ? <CallbackDetail key={shown} id={shown} /> : callbacks.isPending ? <DetailSkeleton /> : instead}
+      detail={
+        shown !== undefined ? (
+          <CallbackDetail key={shown} id={shown} summary={all.find((one) => one.id === shown)} />
+        ) : callbacks.isPending ? (
+          <DetailSkeleton />
+        ) : (
+          instead
+        )
+      }
     />
   );
 }

@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 
 import type { FlowView } from "../../bindings/FlowView";
 import { announce, notify } from "../../components/Announcer";
@@ -7,16 +7,19 @@ import { Banner } from "../../components/Banner";
 import { Button } from "../../components/Button";
 import { Card } from "../../components/Card";
 import { Chip } from "../../components/Chip";
-import { Code, CopyableCode, CopyableLine, prettyJson } from "../../components/Code";
+import { CopyableCode, CopyableLine, LongCode } from "../../components/Code";
+import { contentOfJson } from "../../components/content";
 import { Confirm, Dialog } from "../../components/Dialog";
 import { Chips, Sheet, SheetTitle } from "../../components/Split";
 import { wordsOf } from "../../components/States";
 import { Time } from "../../components/Time";
+import { Unfold } from "../../components/Unfold";
 import { keys } from "../../data/queries";
 import { usePlatform } from "../../platform/context";
 import { useConnection } from "../../shell/connection";
 import { go } from "../../shell/router";
 import { curlOf, startOf } from "./curl";
+import { problemsTitle, takenIn } from "./words";
 import styles from "./Flows.module.css";
 
 function signatureWords(flow: FlowView): string {
@@ -24,6 +27,13 @@ function signatureWords(flow: FlowView): string {
   if (flow.signature === null) return "Calls are not signed: any program on this machine can start this flow.";
   if (flow.signature === "plain-token") return `Calls carry the secret itself in the header ${header}.`;
   return `Calls carry an HMAC-SHA256 of their body in the header ${header}.`;
+}
+
+/** Of the document, so many letters are shown first. */
+const HUGE = 20_000;
+
+function Document({ text }: { text: string }) {
+  return <LongCode label="Document" content={useMemo(() => contentOfJson(text, HUGE), [text])} />;
 }
 
 function Step({ step }: { step: string }) {
@@ -143,9 +153,9 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
       const picked = await platform.pickFlowFile();
       if (picked === null) return;
       // The name stays: it is what people know the flow by, and the file is only a newer version of it.
-      await platform.replaceFlow(flow.id, { name: flow.name, flowData: picked.flowData });
+      const replaced = await platform.replaceFlow(flow.id, { name: flow.name, flowData: picked.flowData });
       await client.invalidateQueries({ queryKey: keys.flows });
-      notify({ text: `Replaced “${flow.name}”`, icon: "check", tone: "yes" });
+      notify(takenIn("Replaced", replaced));
     } catch (error) {
       setFailed(error);
     } finally {
@@ -180,13 +190,22 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
         </Banner>
       )}
       {flow.problems.length > 0 && (
-        <Banner tone="warn" title={flow.problems.length === 1 ? "One thing will not work" : "Some things will not work"} live={false}>
+        <Banner tone="warn" title={problemsTitle(flow)} live={false}>
           <ul className={styles.problems}>
-            {flow.problems.map((problem) => (
-              <li key={problem}>{problem}</li>
+            {flow.problems.map((problem, index) => (
+              <li key={index}>{problem}</li>
             ))}
           </ul>
         </Banner>
+      )}
+      {flow.notes.length > 0 && (
+        <Card title="Good to know">
+          <ul className={styles.problems}>
+            {flow.notes.map((note) => (
+              <li key={note}>{note}</li>
+            ))}
+          </ul>
+        </Card>
       )}
       <Card title="How to call it" aside={flow.method ?? "any method"}>
         <div className={styles.stack}>
@@ -224,10 +243,9 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
           </div>
         )}
       </Card>
-      <details className={styles.document}>
-        <summary>The document as it was imported</summary>
-        <Code plain label="Document" text={prettyJson(flow.flowData)} />
-      </details>
+      <Unfold className={styles.document} summary="The document as it was imported">
+        {() => <Document text={flow.flowData} />}
+      </Unfold>
       <div className={styles.actions}>
         <Button icon="upload" isDisabled={busy || !connected} onPress={() => void replace()}>
           Replace with a file

@@ -20,8 +20,16 @@ import { go, useRoute } from "../../shell/router";
 import { FlowDetail } from "./FlowDetail";
 import styles from "./Flows.module.css";
 import { useFileDrop } from "./drop";
+import { takenIn } from "./words";
 
 type Trouble = { file: string; text: string };
+
+/** What is most worth knowing of a flow: what is amiss, else what waits. */
+function sideOf({ problems, signature, hasWebhookSecret, pending }: FlowView): Pick<Row, "side" | "tone"> {
+  if (problems.length > 0) return { side: problems.length === 1 ? "1 problem" : `${problems.length} problems`, tone: "warn" };
+  if (signature !== null && !hasWebhookSecret) return { side: "Needs a secret", tone: "warn" };
+  return { side: pending > 0 ? `${pending} waiting` : "" };
+}
 
 export function FlowsPage() {
   const { id } = useRoute();
@@ -39,7 +47,7 @@ export function FlowsPage() {
       const imported = await platform.importFlow(flow);
       await client.invalidateQueries({ queryKey: keys.flows });
       void client.invalidateQueries({ queryKey: keys.status });
-      notify({ text: `Imported “${imported.name}”`, icon: "check", tone: "yes" });
+      notify(takenIn("Imported", imported));
       go("flows", imported.id);
       return null;
     } catch (error) {
@@ -77,8 +85,7 @@ export function FlowsPage() {
             <Time at={flow.updatedDate} as="ago" />
           </>
         ),
-        side: flow.signature !== null && !flow.hasWebhookSecret ? "Needs a secret" : flow.pending > 0 ? `${flow.pending} waiting` : "",
-        tone: flow.signature !== null && !flow.hasWebhookSecret ? "warn" : undefined,
+        ...sideOf(flow),
       })),
     [flows.data],
   );

@@ -1,4 +1,4 @@
-import { useMemo, useRef } from "react";
+import { useMemo, useRef, useState } from "react";
 
 import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import { Button } from "../../components/Button";
@@ -7,14 +7,17 @@ import { type Row, Rows } from "../../components/Rows";
 import { ListBar, ListGroup, Split } from "../../components/Split";
 import { DetailSkeleton, Empty, Failure, RowsSkeleton } from "../../components/States";
 import { Time } from "../../components/Time";
-import { useApproval, useApprovals, useCallbacksOf, useFlows } from "../../data/queries";
+import { useApproval, useApprovals, useApprovalsAhead, useCallbacksOf, useFlows } from "../../data/queries";
+import { aroundOf } from "../../data/summary";
 import { useKeys } from "../../keys/keys";
+import { PlatformError } from "../../platform/platform";
 import { useSideBySide } from "../../shell/media";
 import { go, href, useRoute } from "../../shell/router";
 import { ApprovalSheet } from "../approval/ApprovalSheet";
 import { Receipt } from "../approval/Receipt";
 import { stateWords } from "../approval/words";
 import { CallbackChip, kindWords, outcomeWords } from "../callbacks/words";
+import { Interrupted } from "../run/Interrupted";
 import { Run } from "../run/Run";
 import styles from "./History.module.css";
 
@@ -61,21 +64,26 @@ function WhatCameOfIt({ approval }: { approval: ApprovalSummary }) {
   );
 }
 
-function HistoryDetail({ id }: { id: string }) {
+function HistoryDetail({ id, summary }: { id: string; summary: ApprovalSummary | undefined }) {
   const query = useApproval(id);
   const title = useRef<HTMLHeadingElement>(null);
-  if (query.data === undefined) {
+  const retry = () => void query.refetch();
+  const approval = query.data ?? summary;
+  const gone = query.error instanceof PlatformError && query.error.code === "not-found";
+  if (approval === undefined || (query.data === undefined && gone)) {
     return query.isError ? (
-      <Failure title="This answer cannot be read" error={query.error} retry={() => void query.refetch()} />
+      <Failure title={gone ? "This answer is not here" : "This answer cannot be read"} error={query.error} retry={retry} />
     ) : (
       <DetailSkeleton />
     );
   }
-  const approval = query.data;
   return (
     <ApprovalSheet
       approval={approval}
+      detail={query.data}
+      failed={query.data === undefined && query.isError ? { error: query.error, retry } : null}
       titleRef={title}
+      notice={<Interrupted executionId={approval.executionId} />}
       receipt={
         approval.state === "pending" ? (
           <div>
@@ -122,6 +130,8 @@ export function HistoryPage() {
     [all],
   );
   const shown = id ?? (sideBySide ? all[0]?.id : undefined);
+  const [focused, setFocused] = useState<string>();
+  useApprovalsAhead(shown === undefined ? all.filter((one) => one.id === focused) : aroundOf(all, shown));
 
   useKeys({
     Escape: () => {
@@ -165,12 +175,19 @@ export function HistoryPage() {
               hasMore={approvals.hasNextPage}
               loadingMore={approvals.isFetchingNextPage}
               onMore={() => void approvals.fetchNextPage()}
+              onFocused={setFocused}
             />
           )}
         </>
       }
       detail={
-        shown !== undefined ? <HistoryDetail key={shown} id={shown} /> : approvals.isPending ? <DetailSkeleton /> : instead
+        shown !== undefined ? (
+          <HistoryDetail key={shown} id={shown} summary={all.find((one) => one.id === shown)} />
+        ) : approvals.isPending ? (
+          <DetailSkeleton />
+        ) : (
+          instead
+        )
       }
     />
   );

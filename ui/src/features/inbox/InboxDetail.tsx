@@ -1,13 +1,14 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { type RefObject, useRef, useState } from "react";
 
+import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import type { ApprovalView } from "../../bindings/ApprovalView";
 import type { Outcome } from "../../bindings/Outcome";
 import { notify } from "../../components/Announcer";
 import { Banner } from "../../components/Banner";
 import { Button } from "../../components/Button";
 import { DetailSkeleton, Failure, wordsOf } from "../../components/States";
-import { keys, useApproval, useApprovalAhead } from "../../data/queries";
+import { keys, useApproval } from "../../data/queries";
 import { settle } from "../../data/live";
 import { useKeys } from "../../keys/keys";
 import { usePlatform } from "../../platform/context";
@@ -33,6 +34,7 @@ type Trouble = { tone: "warn" | "no"; title: string; text: string };
 
 export function InboxDetail({
   id,
+  summary,
   titleRef,
   guard,
   next,
@@ -43,6 +45,8 @@ export function InboxDetail({
   onLeaveNote,
 }: {
   id: string;
+  /** What the list knows of it, which is shown until the rest is here. */
+  summary: ApprovalSummary | undefined;
   titleRef: RefObject<HTMLHeadingElement | null>;
   guard: Guard;
   next: Next;
@@ -55,14 +59,15 @@ export function InboxDetail({
   const platform = usePlatform();
   const client = useQueryClient();
   const query = useApproval(id);
-  useApprovalAhead(next);
   const connected = useConnection();
   const [note, setNote] = useState(() => drafts.get(id) ?? "");
   const [busy, setBusy] = useState(false);
   const [trouble, setTrouble] = useState<Trouble | null>(null);
   const noteField = useRef<HTMLInputElement>(null);
   const approval = query.data;
+  // Only what is shown in full can be answered.
   const waits = approval?.state === "pending";
+  const shown = approval ?? summary;
 
   function changeNote(text: string) {
     setNote(text);
@@ -166,13 +171,13 @@ export function InboxDetail({
     },
   });
 
-  if (approval === undefined) {
+  const gone = query.error instanceof PlatformError && query.error.code === "not-found";
+  if (shown === undefined || (approval === undefined && gone)) {
     if (query.isError) {
-      const missing = query.error instanceof PlatformError && query.error.code === "not-found";
       return (
         <Failure
           level="h1"
-          title={missing ? "This question is not here" : "The question cannot be read"}
+          title={gone ? "This question is not here" : "The question cannot be read"}
           error={query.error}
           retry={() => void query.refetch()}
         />
@@ -182,12 +187,15 @@ export function InboxDetail({
   }
 
   // While the answer is on its way the event of it may come first; the sheet holds still until it leaves.
-  const asks = waits || busy;
+  const asks = shown.state === "pending" || busy;
+  const failed = approval === undefined && query.isError;
 
   return (
     <>
       <ApprovalSheet
-        approval={approval}
+        approval={shown}
+        detail={approval}
+        failed={failed ? { error: query.error, retry: () => void query.refetch() } : null}
         titleRef={titleRef}
         notice={
           trouble !== null && (
@@ -196,18 +204,25 @@ export function InboxDetail({
             </Banner>
           )
         }
-        receipt={!asks && <Receipt approval={approval} />}
+        receipt={!asks && <Receipt approval={shown} />}
       />
       {asks ? (
         <AnswerBar
-          noteAllowed={approval.feedbackEnabled}
+          noteAllowed={shown.feedbackEnabled}
           note={note}
           onNote={changeNote}
           noteRef={noteField}
           onAnswer={(outcome) => void answer(outcome)}
           onLeave={onLeaveNote}
           busy={busy}
-          unavailable={connected ? null : "No answer can be given until Countersign can be reached again."}
+          ready={approval !== undefined}
+          unavailable={
+            !connected
+              ? "No answer can be given until Countersign can be reached again."
+              : failed
+                ? "It can be answered once all of it can be read."
+                : null
+          }
         />
       ) : (
         <div className={styles.decided}>

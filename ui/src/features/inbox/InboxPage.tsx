@@ -6,7 +6,8 @@ import { type Row, Rows, type RowsHandle } from "../../components/Rows";
 import { ListBar, ListGroup, Split } from "../../components/Split";
 import { DetailSkeleton, Failure, RowsSkeleton } from "../../components/States";
 import { Time } from "../../components/Time";
-import { useApprovals, useStatus } from "../../data/queries";
+import { useApprovals, useApprovalsAhead, useStatus } from "../../data/queries";
+import { aroundOf } from "../../data/summary";
 import { useKeys } from "../../keys/keys";
 import { useSideBySide } from "../../shell/media";
 import { go, useRoute } from "../../shell/router";
@@ -68,6 +69,11 @@ export function InboxPage() {
   // While another page is being loaded this one is still there, and must not call the person back.
   const here = page === "inbox";
   useAutoChoice({ rows: waiting, id, enabled: here && sideBySide && words.length === 0, guard });
+
+  // What is looked at next: the rows beside the one on the desk or, while there is only the list, the row with the focus.
+  const [focused, setFocused] = useState<string>();
+  const items = useMemo(() => steady.rows.filter(({ gone }) => !gone).map(({ item }) => item), [steady.rows]);
+  useApprovalsAhead(id === undefined ? items.filter((one) => one.id === focused) : aroundOf(items, id));
 
   const rows: Row[] = useMemo(
     () => steady.rows.map(({ item, gone }) => rowOf(item, gone, item.id === leaving)),
@@ -228,6 +234,7 @@ export function InboxPage() {
           loadingMore={approvals.isFetchingNextPage}
           onMore={() => void approvals.fetchNextPage()}
           handle={list}
+          onFocused={setFocused}
           onEngaged={setEngaged}
         />
       )}
@@ -246,6 +253,7 @@ export function InboxPage() {
           <InboxDetail
             key={id}
             id={id}
+            summary={all.find((one) => one.id === id)}
             titleRef={sheetTitle}
             guard={guard}
             next={nextOf(id)}

@@ -1,71 +1,37 @@
-import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 
 import type { StepView } from "../../bindings/StepView";
-import { announce } from "../../components/Announcer";
 import { Banner } from "../../components/Banner";
 import { Button } from "../../components/Button";
 import { Card } from "../../components/Card";
 import { Chip } from "../../components/Chip";
-import { Code } from "../../components/Code";
+import { LongCode } from "../../components/Code";
+import { beginning, contentOfValue } from "../../components/content";
 import { wordsOf } from "../../components/States";
 import { took } from "../../components/time";
-import { keys, useExecution, useSteps } from "../../data/queries";
-import { usePlatform } from "../../platform/context";
-import { useConnection } from "../../shell/connection";
+import { Unfold } from "../../components/Unfold";
+import { useSteps } from "../../data/queries";
 import styles from "./Run.module.css";
 import { stepTones, stepWords } from "./words";
 
-/** A run that a restart ended while its caller waited: it can go on from there. */
-function Interrupted({ executionId }: { executionId: string }) {
-  const platform = usePlatform();
-  const client = useQueryClient();
-  const connected = useConnection();
-  const [busy, setBusy] = useState(false);
-  const [failed, setFailed] = useState<unknown>(null);
+/** Of what a step worked on and made, so many letters are shown first. */
+const HUGE = 20_000;
 
-  async function goOn() {
-    setBusy(true);
-    setFailed(null);
-    try {
-      client.setQueryData(keys.execution(executionId), await platform.continueExecution(executionId));
-      void client.invalidateQueries({ queryKey: keys.execution(executionId) });
-      void client.invalidateQueries({ queryKey: keys.allCallbacks });
-      announce("The run goes on");
-    } catch (error) {
-      setFailed(error);
-      void client.invalidateQueries({ queryKey: keys.execution(executionId) });
-    } finally {
-      setBusy(false);
-    }
-  }
+/** Of what a step changed, so many letters are shown. */
+const SHORT = 300;
 
-  return (
-    <div className={styles.interrupted}>
-      <Banner tone="warn" title="Interrupted by a restart" live={false}>
-        The answer was kept, and the steps behind it did not all run. Whoever called is gone; the result can still leave as a
-        callback.
-      </Banner>
-      <Button isDisabled={busy || !connected} onPress={() => void goOn()}>
-        {busy ? "Going on" : "Go on from the interrupted step"}
-      </Button>
-      {failed !== null && (
-        <Banner tone="no" title="It did not go on">
-          {wordsOf(failed)}
-        </Banner>
-      )}
-    </div>
-  );
+function short(value: unknown): string {
+  const { text, whole } = beginning(value, SHORT);
+  return whole ? JSON.stringify(value) : `${text} …`;
 }
 
 function Data({ label, value }: { label: string; value: unknown }) {
-  if (value === null || value === undefined) return null;
-  const text = JSON.stringify(value, null, 2);
-  if (text === "{}") return null;
+  const content = useMemo(() => contentOfValue(value, HUGE), [value]);
+  if (value === null || value === undefined || content.start === "{}") return null;
   return (
     <div>
       <h4 className={styles.label}>{label}</h4>
-      <Code plain label={label} text={text} />
+      <LongCode label={label} content={content} />
     </div>
   );
 }
@@ -74,57 +40,62 @@ function Step({ step }: { step: StepView }) {
   const tone = stepTones[step.state];
   return (
     <li className={styles.step} data-state={step.state}>
-      <details>
-        <summary>
-          <span className={styles.name}>
-            {step.label}
-            {step.item !== null && <span className={styles.item}> item {step.item}</span>}
-          </span>
-          <span className={styles.why}>
-            {step.kind} · {step.why}
-            {step.durationMs !== null && step.durationMs > 0 && ` · ${took(step.durationMs)}`}
-          </span>
-          <Chip {...(tone === undefined ? {} : { tone })}>{stepWords[step.state]}</Chip>
-        </summary>
-        <div className={styles.inside}>
-          {step.error !== null && <Banner tone="no">{step.error}</Banner>}
-          <Data label="Worked on" value={step.input} />
-          <Data label="Made" value={step.output} />
-          {step.stateChanges.length > 0 && (
-            <div>
-              <h4 className={styles.label}>Changed in the flow state</h4>
+      <Unfold
+        summary={
+          <>
+            <span className={styles.name}>
+              {step.label}
+              {step.item !== null && <span className={styles.item}> item {step.item}</span>}
+            </span>
+            <span className={styles.why}>
+              {step.kind} · {step.why}
+              {step.durationMs !== null && step.durationMs > 0 && ` · ${took(step.durationMs)}`}
+            </span>
+            <Chip {...(tone === undefined ? {} : { tone })}>{stepWords[step.state]}</Chip>
+          </>
+        }
+      >
+        {() => (
+          <div className={styles.inside}>
+            {step.error !== null && <Banner tone="no">{step.error}</Banner>}
+            <Data label="Worked on" value={step.input} />
+            <Data label="Made" value={step.output} />
+            {step.stateChanges.length > 0 && (
+              <div>
+                <h4 className={styles.label}>Changed in the flow state</h4>
+                <dl className={styles.changes}>
+                  {step.stateChanges.map(({ key, before, after }) => (
+                    <div key={key}>
+                      <dt>{key}</dt>
+                      <dd>
+                        {short(before)} → {short(after)}
+                      </dd>
+                    </div>
+                  ))}
+                </dl>
+              </div>
+            )}
+            {(step.ifApproved.length > 0 || step.ifRejected.length > 0) && (
               <dl className={styles.changes}>
-                {step.stateChanges.map(({ key, before, after }) => (
-                  <div key={key}>
-                    <dt>{key}</dt>
-                    <dd>
-                      {JSON.stringify(before)} → {JSON.stringify(after)}
-                    </dd>
-                  </div>
-                ))}
+                <div>
+                  <dt>After Approve</dt>
+                  <dd>{step.ifApproved.join(", then ")}</dd>
+                </div>
+                <div>
+                  <dt>After Reject</dt>
+                  <dd>{step.ifRejected.join(", then ")}</dd>
+                </div>
               </dl>
-            </div>
-          )}
-          {(step.ifApproved.length > 0 || step.ifRejected.length > 0) && (
-            <dl className={styles.changes}>
+            )}
+            {step.called.length > 0 && (
               <div>
-                <dt>After Approve</dt>
-                <dd>{step.ifApproved.join(", then ")}</dd>
+                <h4 className={styles.label}>Inside the flow that it called</h4>
+                <Steps steps={step.called} />
               </div>
-              <div>
-                <dt>After Reject</dt>
-                <dd>{step.ifRejected.join(", then ")}</dd>
-              </div>
-            </dl>
-          )}
-          {step.called.length > 0 && (
-            <div>
-              <h4 className={styles.label}>Inside the flow that it called</h4>
-              <Steps steps={step.called} />
-            </div>
-          )}
-        </div>
-      </details>
+            )}
+          </div>
+        )}
+      </Unfold>
     </li>
   );
 }
@@ -139,9 +110,8 @@ function Steps({ steps }: { steps: StepView[] }) {
   );
 }
 
-/** What a run did, step by step, and going on with it if a restart ended it. */
+/** What a run did, step by step. */
 export function Run({ executionId }: { executionId: string }) {
-  const execution = useExecution(executionId);
   const [open, setOpen] = useState(false);
   const steps = useSteps(executionId, open);
 
@@ -155,7 +125,6 @@ export function Run({ executionId }: { executionId: string }) {
         </Button>
       }
     >
-      {execution.data?.interrupted === true && <Interrupted executionId={executionId} />}
       {!open ? (
         <p className={styles.quiet}>Each step, what it worked on, what it made, and why it ran or did not.</p>
       ) : steps.data !== undefined ? (

@@ -83,14 +83,17 @@ function Server({ settings }: { settings: SettingsView }) {
         toChange={(listen) => ({ listen })}
         hint="A loopback address and a port. A change takes effect when Countersign starts again."
       />
-      {settings.address === null ? (
+      {settings.address === null && (
         <Banner tone="warn" title="Not listening now" live={false}>
-          No webhook can arrive. Choose another port, then start Countersign again.
+          No webhook can arrive. {settings.listenForced ? "Start Countersign again with another port." : "Choose another port, then start Countersign again."}
         </Banner>
-      ) : settings.listenForced ? (
-        <Banner live={false}>
-          A flag or the environment set the address of this start, {settings.address}. The one above counts at a start without
-          it.
+      )}
+      {settings.listenForced ? (
+        <Banner title="The address was set by a flag or the environment" live={false}>
+          {settings.address !== null && `It is ${settings.address} now. `}
+          {differs || settings.address === null
+            ? `${settings.listen}, which stands above, counts at the next start without them.`
+            : "What stands above counts at the next start without them."}
         </Banner>
       ) : (
         differs && (
@@ -227,6 +230,7 @@ function Found({ notifications }: { notifications: NotificationView }) {
 
 function Notifications({ settings }: { settings: SettingsView }) {
   const status = useStatus();
+  const shown = settings.notifications.available && settings.notificationsEnabled;
   return (
     <Part name="Notifications">
       <Found notifications={settings.notifications} />
@@ -242,13 +246,13 @@ function Notifications({ settings }: { settings: SettingsView }) {
         value={settings.notificationDetailsHidden}
         onChange={(notificationDetailsHidden) => ({ notificationDetailsHidden })}
       />
+      <TestNotification available={shown} />
       {status.data?.trayHost === false && (
-        <Banner live={false}>
-          This desktop shows no tray icons. Start Countersign again, or press a notification, whenever you want to see this
-          window.
+        <Banner title="This desktop shows no tray icons" live={false}>
+          Countersign keeps running when this window is closed. To see it again, start Countersign once more
+          {shown ? ", or press a notification" : ""}.
         </Banner>
       )}
-      <TestNotification available={settings.notifications.available && settings.notificationsEnabled} />
     </Part>
   );
 }

@@ -14,6 +14,8 @@ export function TextSetting({
   hint,
   lines = 1,
   placeholder,
+  problemOf,
+  children,
 }: {
   label: string;
   value: string;
@@ -21,12 +23,19 @@ export function TextSetting({
   hint: ReactNode;
   lines?: number;
   placeholder?: string;
+  /** What is wrong with a text, so that it is not even sent. */
+  problemOf?: (text: string) => string | null;
+  /** Drawn below the field, from what is typed. */
+  children?: (text: string) => ReactNode;
 }) {
   // What is typed; `null` while it is what is stored.
   const [typed, setTyped] = useState<string | null>(null);
+  // Whether it was tried to save what is typed.
+  const [tried, setTried] = useState(false);
   const { busy, error, change, clear } = useChange();
   const shown = typed ?? value;
   const dirty = shown !== value;
+  const problem = problemOf?.(shown.trim()) ?? null;
 
   return (
     <form
@@ -34,7 +43,10 @@ export function TextSetting({
       noValidate
       onSubmit={(event) => {
         event.preventDefault();
-        if (dirty) void change(toChange(shown.trim()), `${label} saved`).then((saved) => saved && setTyped(null));
+        setTried(true);
+        if (dirty && problem === null) {
+          void change(toChange(shown.trim()), `${label} saved`).then((saved) => saved && setTyped(null));
+        }
       }}
     >
       <TextField
@@ -42,14 +54,16 @@ export function TextSetting({
         value={shown}
         onChange={(text) => {
           setTyped(text);
+          setTried(false);
           clear();
         }}
         hint={hint}
-        error={error}
+        error={tried && dirty ? (problem ?? error) : error}
         mono
         lines={lines}
         {...(placeholder === undefined ? {} : { placeholder })}
       />
+      {children?.(shown.trim())}
       {dirty && (
         <div className={styles.actions}>
           <Button type="submit" size="small" isDisabled={busy} aria-label={`Save ${label.toLowerCase()}`}>

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Scope, Template};
+use super::{Mention, Scope, Template};
 
 /// An input of a node. Without references it is a plain value and costs nothing to resolve but a copy.
 #[derive(Debug, Clone)]
@@ -72,13 +72,13 @@ impl Field {
         }
     }
 
-    /// Tells each node that it refers to.
-    pub(crate) fn refers_to<'a>(&'a self, tell: &mut dyn FnMut(&'a str)) {
+    /// Tells each node and variable that it refers to.
+    pub(crate) fn mentions<'a>(&'a self, tell: &mut dyn FnMut(Mention<'a>)) {
         match self {
             Self::Plain(_) => {}
-            Self::Text(template) => template.refers_to(tell),
-            Self::List(fields) => fields.iter().for_each(|field| field.refers_to(tell)),
-            Self::Object(fields) => fields.iter().for_each(|(_, field)| field.refers_to(tell)),
+            Self::Text(template) => template.mentions(tell),
+            Self::List(fields) => fields.iter().for_each(|field| field.mentions(tell)),
+            Self::Object(fields) => fields.iter().for_each(|(_, field)| field.mentions(tell)),
         }
     }
 

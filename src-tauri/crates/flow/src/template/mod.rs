@@ -103,6 +103,15 @@ enum Reference {
     Nothing,
 }
 
+/// What a template refers to outside the run's own input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mention<'a> {
+    /// A node, by id.
+    Node(&'a str),
+    /// A variable, by name.
+    Variable(&'a str),
+}
+
 #[derive(Debug, Clone)]
 enum Part {
     Text(Box<str>),
@@ -146,15 +155,16 @@ impl Template {
         }
     }
 
-    /// Tells each node that it refers to.
-    pub(crate) fn refers_to<'a>(&'a self, tell: &mut dyn FnMut(&'a str)) {
+    /// Tells each node and variable that it refers to.
+    pub(crate) fn mentions<'a>(&'a self, tell: &mut dyn FnMut(Mention<'a>)) {
         for part in &self.parts {
-            if let Part::Token {
-                reference: Reference::Content(node) | Reference::Output { node, .. },
-                ..
-            } = part
-            {
-                tell(node);
+            let Part::Token { reference, .. } = part else {
+                continue;
+            };
+            match reference {
+                Reference::Content(node) | Reference::Output { node, .. } => tell(Mention::Node(node)),
+                Reference::Variable(name) => tell(Mention::Variable(name)),
+                _ => {}
             }
         }
     }

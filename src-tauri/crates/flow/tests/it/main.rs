@@ -14,6 +14,7 @@ mod iterations;
 mod joins;
 mod loops;
 mod properties;
+mod reports;
 mod starts;
 mod steps;
 mod support;

@@ -1,0 +1,376 @@
+//! What somebody should know about a flow that can be imported: what it needs from the place where it runs, what will
+//! not do what it looks like, and where it goes another way than in Flowise.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign_domain::{Timestamp, display_line};
+use serde_json::Value;
+
+use crate::graph::{Edge, Graph};
+use crate::nodes;
+use crate::plan::{Plan, PlannedNode};
+use crate::template::{Mention, Scope};
+
+/// How long a line gets that other people's texts are part of.
+const LINE: usize = 300;
+/// How many findings of one sort are told; nobody reads more.
+const FINDINGS: usize = 100;
+/// How many names a sentence lists.
+const NAMES: usize = 5;
+
+/// Something that a step needs and no export contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need<'a> {
+    /// Another flow, by id.
+    Flow(&'a str),
+    /// A credential, by the id it has in Flowise.
+    Credential(&'a str),
+    /// A variable, by name.
+    Variable(&'a str),
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FindingKind {
+    /// A reference to a step that is not there: it stays in the text as it is written.
+    UnknownStep,
+    /// A secret that stands in the document for everybody to read.
+    ClearTextSecret,
+    /// Two edges between the same two places; the second one changes nothing.
+    DoubleEdge,
+    /// This flow does something else here than in Flowise, by the rule of this letter or row.
+    Differs(&'static str),
+}
+
+/// Something about a flow that can be imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub kind: FindingKind,
+    /// The step that it concerns.
+    pub node_id: String,
+    /// What it is, for people: whole sentences.
+    pub message: String,
+}
+
+/// Resolves nothing, so that references stay as they are written.
+struct AsWritten;
+
+impl Scope for AsWritten {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(0)
+    }
+}
+
+impl Plan {
+    /// What its steps need from outside the document, with the step's label, in the order of the document; each need
+    /// is told once a step.
+    pub fn needs(&self) -> Vec<(&str, Need<'_>)> {
+        let (mut needs, mut told) = (Vec::new(), BTreeSet::new());
+        for node in self.parts().flatten() {
+            let label = node.facts.label.as_str();
+            let mut need = |need| {
+                if told.insert((label, need)) {
+                    needs.push((label, need));
+                }
+            };
+            if let Some(id) = node.kind.calls() {
+                need(Need::Flow(id));
+            }
+            if let Some(id) = node.kind.credential() {
+                need(Need::Credential(id));
+            }
+            for (_, field) in node.kind.fields() {
+                field.mentions(&mut |mention| {
+                    if let Mention::Variable(name) = mention {
+                        need(Need::Variable(name));
+                    }
+                });
+            }
+        }
+        needs
+    }
+
+    /// What somebody should know about it, in the order of the document, and not more than people read. Found out
+    /// once.
+    pub fn findings(&self) -> &[Finding] {
+        self.kept_findings().get_or_init(|| self.find())
+    }
+
+    fn find(&self) -> Vec<Finding> {
+        let ids: BTreeSet<&str> = self
+            .parts()
+            .flatten()
+            .map(|node| node.facts.id.as_str())
+            .collect();
+        let mut findings = Vec::new();
+        if self
+            .start()
+            .callback_secret
+            .as_ref()
+            .is_some_and(|secret| !secret.is_empty())
+            && let Some(start) = self.nodes().iter().find(|node| node.facts.name == nodes::START)
+        {
+            findings.push(finding(
+                FindingKind::ClearTextSecret,
+                start,
+                "The secret of its callbacks stands in the file for everybody who gets it. Set it in the settings \
+                 instead and export the flow without it."
+                    .to_owned(),
+            ));
+        }
+        for node in self.parts().flatten() {
+            if findings.len() >= FINDINGS {
+                break;
+            }
+            unknown_steps(node, &ids, &mut findings);
+            secrets_in_headers(node, &mut findings);
+            other_http(node, &mut findings);
+        }
+        self.graph_findings(&mut findings);
+        findings
+    }
+
+    fn graph_findings(&self, findings: &mut Vec<Finding>) {
+        let (graph, nodes) = (self.graph(), self.nodes());
+        let decided = graph.edges.iter().filter(|edge| edge.output.is_some());
+        let behind_decisions = reached(graph, decided.map(|edge| edge.target).collect());
+        for (index, node) in nodes.iter().enumerate() {
+            if findings.len() >= FINDINGS {
+                return;
+            }
+            let leaving: Vec<Edge> = graph.outgoing[index]
+                .iter()
+                .map(|edge| graph.edges[*edge])
+                .collect();
+            let mut seen = BTreeSet::new();
+            let double = leaving
+                .iter()
+                .filter(|edge| !seen.insert((edge.output, edge.target)));
+            for edge in double {
+                let message = format!(
+                    "Two edges lead from “{}” to “{}”. The second one changes nothing here; in Flowise the step can run \
+                     twice.",
+                    node.facts.label, nodes[edge.target].facts.label
+                );
+                findings.push(finding(FindingKind::DoubleEdge, node, message));
+            }
+            outputs(nodes, node, &seen, findings);
+            if node.nature.asks {
+                self.beside(index, findings);
+            }
+            let sources: BTreeSet<_> = graph.sources[index].iter().collect();
+            if sources.len() > 1 && behind_decisions[index] {
+                let message = format!(
+                    "“{}” comes after several branches, and a decision lies before them. Here it runs once, when all \
+                     that can still come has come; Flowise can run it too early, twice or never.",
+                    node.facts.label
+                );
+                findings.push(finding(FindingKind::Differs("D3.1–D3.3"), node, message));
+            }
+        }
+    }
+
+    /// What can run while a question waits: it lies behind a fork of which another edge leads to the gate.
+    fn beside(&self, gate: usize, findings: &mut Vec<Finding>) {
+        let (graph, nodes) = (self.graph(), self.nodes());
+        let before = before(graph, gate);
+        let mut forked = Vec::new();
+        for leaving in graph
+            .outgoing
+            .iter()
+            .enumerate()
+            .filter(|(node, _)| before[*node])
+        {
+            let edges: Vec<Edge> = leaving.1.iter().map(|edge| graph.edges[*edge]).collect();
+            let mut by_output: BTreeMap<Option<usize>, BTreeSet<usize>> = BTreeMap::new();
+            for edge in edges {
+                by_output.entry(edge.output).or_default().insert(edge.target);
+            }
+            for targets in by_output.into_values() {
+                let leading = targets.iter().filter(|target| before[**target]).count();
+                let taken = targets.into_iter().filter(|target| match leading {
+                    0 => false,
+                    1 => !before[*target],
+                    _ => true,
+                });
+                forked.extend(taken);
+            }
+        }
+        let (behind_gate, behind_forks) = (graph.behind(gate), reached(graph, forked));
+        let beside: Vec<&str> = (0..nodes.len())
+            .filter(|node| behind_forks[*node] && !behind_gate[*node] && !before[*node])
+            .map(|node| nodes[node].facts.label.as_str())
+            .collect();
+        if beside.is_empty() {
+            return;
+        }
+        let message = format!(
+            "{} beside “{}”. Here that is done before the question is asked; Flowise drops it.",
+            listed(&beside),
+            nodes[gate].facts.label
+        );
+        findings.push(finding(FindingKind::Differs("D3.4"), &nodes[gate], message));
+    }
+}
+
+/// Which nodes lie behind any of these, themselves included.
+fn reached(graph: &Graph, mut open: Vec<usize>) -> Vec<bool> {
+    let mut reached = vec![false; graph.outgoing.len()];
+    while let Some(node) = open.pop() {
+        if !std::mem::replace(&mut reached[node], true) {
+            open.extend(graph.outgoing[node].iter().map(|edge| graph.edges[*edge].target));
+        }
+    }
+    reached
+}
+
+/// Which nodes lead to this one, itself included.
+fn before(graph: &Graph, node: usize) -> Vec<bool> {
+    let mut before = vec![false; graph.outgoing.len()];
+    let mut open = vec![node];
+    while let Some(node) = open.pop() {
+        if !std::mem::replace(&mut before[node], true) {
+            open.extend(&graph.sources[node]);
+        }
+    }
+    before
+}
+
+fn finding(kind: FindingKind, node: &PlannedNode, message: String) -> Finding {
+    Finding {
+        kind,
+        node_id: node.facts.id.clone(),
+        message: display_line(&message, LINE),
+    }
+}
+
+/// `“A”, “B” and 3 more lie`.
+fn listed(labels: &[&str]) -> String {
+    let mut names: Vec<String> = labels
+        .iter()
+        .take(NAMES)
+        .map(|label| format!("“{label}”"))
+        .collect();
+    if labels.len() > NAMES {
+        names.push(format!("{} more", labels.len() - NAMES));
+    }
+    match names.as_slice() {
+        [one] => format!("{one} lies"),
+        [first @ .., last] => format!("{} and {last} lie", first.join(", ")),
+        [] => String::new(),
+    }
+}
+
+fn unknown_steps(node: &PlannedNode, ids: &BTreeSet<&str>, findings: &mut Vec<Finding>) {
+    let mut told = BTreeSet::new();
+    for (name, field) in node.kind.fields() {
+        field.mentions(&mut |mention| {
+            let Mention::Node(id) = mention else { return };
+            if ids.contains(id) || !told.insert(id) {
+                return;
+            }
+            let message = format!(
+                "“{}” refers to “{id}” in {name}, and there is no such step. The text stays as it is written.",
+                node.facts.label
+            );
+            findings.push(finding(FindingKind::UnknownStep, node, message));
+        });
+    }
+}
+
+/// Headers that carry secrets as a rule.
+const SECRET_HEADERS: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "x-api-key",
+    "api-key",
+    "x-auth-token",
+    "private-token",
+];
+
+fn secrets_in_headers(node: &PlannedNode, findings: &mut Vec<Finding>) {
+    let fields = node.kind.fields();
+    let Some((_, headers)) = fields.iter().find(|(name, _)| *name == "headers") else {
+        return;
+    };
+    let Value::Array(rows) = headers.resolve(&AsWritten) else {
+        return;
+    };
+    for row in rows {
+        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (name, value) = (text("key").trim(), text("value"));
+        let is_secret = SECRET_HEADERS
+            .iter()
+            .any(|secret| secret.eq_ignore_ascii_case(name));
+        if is_secret && !value.trim().is_empty() && !value.contains("{{") {
+            let message = format!(
+                "The header {name} of “{}” stands in the file for everybody who gets it. Make it a secret variable in \
+                 the settings and write {{{{ $vars.NAME }}}} in its place.",
+                node.facts.label
+            );
+            findings.push(finding(FindingKind::ClearTextSecret, node, message));
+        }
+    }
+}
+
+fn other_http(node: &PlannedNode, findings: &mut Vec<Finding>) {
+    if node.facts.name != "httpAgentflow" {
+        return;
+    }
+    let says = |wanted: &str, value: &str| {
+        node.kind
+            .fields()
+            .iter()
+            .any(|(name, field)| *name == wanted && field.plain().and_then(Value::as_str) == Some(value))
+    };
+    let label = &node.facts.label;
+    if says("bodyType", "xWwwFormUrlencoded") {
+        let message = format!(
+            "“{label}” sends a form. Here its fields go by their names; Flowise sends them by their numbers, and empty."
+        );
+        findings.push(finding(FindingKind::Differs("D3.11"), node, message));
+    }
+    if says("responseType", "base64") {
+        let message = format!("“{label}” takes bytes as base64. Here they stay whole; Flowise damages them.");
+        findings.push(finding(FindingKind::Differs("r"), node, message));
+    }
+}
+
+/// What leaves a node that decides.
+fn outputs(
+    nodes: &[PlannedNode],
+    node: &PlannedNode,
+    leaving: &BTreeSet<(Option<usize>, usize)>,
+    findings: &mut Vec<Finding>,
+) {
+    let mut told = BTreeSet::new();
+    for (output, target) in leaving {
+        let Some(output) = output else { continue };
+        let same = leaving
+            .iter()
+            .filter(|(other, _)| *other == Some(*output))
+            .count();
+        if same > 1 && told.insert(*output) {
+            let message = format!(
+                "{same} edges leave {} of “{}”. When it is not taken, all of them are left out; Flowise leaves out only \
+                 the first.",
+                node.kind.output_name(*output),
+                node.facts.label
+            );
+            findings.push(finding(FindingKind::Differs("D1.1"), node, message));
+        }
+        let first_edge = leaving.iter().find(|(_, other)| other == target);
+        let on_both = leaving
+            .iter()
+            .any(|(other, other_target)| *other > Some(*output) && other_target == target);
+        if on_both && first_edge.is_some_and(|(first, _)| *first == Some(*output)) {
+            let message = format!(
+                "“{}” comes after several answers of “{}”. Here it runs after each of them; in Flowise never.",
+                nodes[*target].facts.label, node.facts.label
+            );
+            findings.push(finding(FindingKind::Differs("D1.2"), node, message));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+
+import type { ExecutionState } from "../../bindings/ExecutionState";
+import { announce } from "../../components/Announcer";
+import { Banner } from "../../components/Banner";
+import { Button } from "../../components/Button";
+import { wordsOf } from "../../components/States";
+import { keys, standingOf, useExecution } from "../../data/queries";
+import { usePlatform } from "../../platform/context";
+import { useConnection } from "../../shell/connection";
+import { go } from "../../shell/router";
+import styles from "./Run.module.css";
+
+/** How a run that went on stands now. */
+function Result({ state }: { state: ExecutionState }) {
+  switch (state) {
+    case "INPROGRESS":
+      return (
+        <Banner title="The run goes on">
+          It is under way. How it ends is said here, and leaves as a callback where an address for that is known.
+        </Banner>
+      );
+    case "FINISHED":
+      return (
+        <Banner tone="yes" title="The run went on and has finished">
+          What came of it is below.
+        </Banner>
+      );
+    case "STOPPED":
+      return (
+        <Banner tone="warn" title="The run went on and asks again" action={<Button onPress={() => go("inbox")}>Go to Inbox</Button>}>
+          It stopped at a step that needs an answer.
+        </Banner>
+      );
+    case "ERROR":
+    case "TERMINATED":
+    case "TIMEOUT":
+      return (
+        <Banner tone="no" title="The run went on and failed">
+          Its steps below say where, and why.
+        </Banner>
+      );
+  }
+}
+
+/** A run that a restart ended while its caller waited: it can go on from there, and how that ends is said. */
+export function Interrupted({ executionId }: { executionId: string }) {
+  const platform = usePlatform();
+  const client = useQueryClient();
+  const connected = useConnection();
+  const execution = useExecution(executionId);
+  const [busy, setBusy] = useState(false);
+  const [failed, setFailed] = useState<unknown>(null);
+  const [wentOn, setWentOn] = useState(false);
+  const state = execution.data?.state;
+  const interrupted = execution.data?.interrupted === true;
+
+  // What it did meanwhile.
+  useEffect(() => {
+    if (!wentOn) return;
+    void client.invalidateQueries({ queryKey: keys.steps(executionId) });
+    void client.invalidateQueries({ queryKey: keys.allCallbacks });
+  }, [client, executionId, wentOn, state]);
+
+  async function goOn() {
+    setBusy(true);
+    setFailed(null);
+    try {
+      client.setQueryData(keys.execution(executionId), standingOf(await platform.continueExecution(executionId)));
+      setWentOn(true);
+      announce("The run goes on");
+    } catch (error) {
+      setFailed(error);
+      void client.invalidateQueries({ queryKey: keys.execution(executionId), exact: true });
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  return (
+    <>
+      {interrupted ? (
+        <Banner
+          tone="warn"
+          title="Interrupted by a restart"
+          live={false}
+          action={
+            <Button isDisabled={busy || !connected} onPress={() => void goOn()}>
+              {busy ? "Going on" : "Go on from the interrupted step"}
+            </Button>
+          }
+        >
+          The answer was kept, but not all steps behind it ran. Whoever called does not wait any more; the result can still
+          leave as a callback.
+        </Banner>
+      ) : (
+        wentOn && state !== undefined && <Result state={state} />
+      )}
+      {failed !== null && (
+        <Banner tone="no" title="It did not go on">
+          {wordsOf(failed)}
+        </Banner>
+      )}
+      {execution.isError && execution.data === undefined && (
+        <p className={styles.unknown}>
+          Where this run stands cannot be read: {wordsOf(execution.error)}{" "}
+          <Button size="small" onPress={() => void execution.refetch()}>
+            Try again
+          </Button>
+        </p>
+      )}
+    </>
+  );
+}
