@@ -222,6 +222,23 @@ fn restart_stopped_sync() {
     a_stop_outlives_a_kill(Mode::Sync, &json!({ "type": "reject" }), "held v1", "rejected");
 }
 
+/// What came in is part of the run, and the run has to be readable again.
+#[test]
+fn what_is_nested_as_deep_as_can_be_is_answered_after_a_kill() {
+    let scene = Scene::with_gate(Mode::Sync);
+    let nested = |depth: usize| {
+        let list = format!("{}{}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+        let list: Value = serde_json::from_str(&list).expect("a list");
+        json!({ "chatId": "deep", "item": list })
+    };
+    scene.host.post(&scene.flow, &nested(65)).expect(400, "one level too deep");
+    scene.host.post(&scene.flow, &nested(64)).expect(200, "a question");
+    let scene = scene.kill_and_start();
+    let answer = json!({ "chatId": "deep", "humanInput": { "type": "proceed" } });
+    let reply = scene.host.post(&scene.flow, &answer).expect(200, "an answer");
+    assert!(reply.text().contains("[[[["), "{}", reply.text());
+}
+
 #[test]
 fn restart_stopped_async() {
     let proceed =

@@ -10,6 +10,7 @@ mod execution;
 mod flow;
 mod id;
 mod journal;
+pub mod json;
 mod message;
 mod text;
 mod time;

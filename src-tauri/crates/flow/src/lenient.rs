@@ -1,10 +1,10 @@
 //! JSON as people and templates write it (format §6): strict, else with what JSON5 allows, else after the usual
 //! repairs.
 
+use countersign_domain::json::{self, Bounded};
 use jsonc_parser::{ParseOptions, parse_to_serde_value};
 use serde_json::Value;
 
-use crate::bounded::{self, Bounded};
 use crate::js;
 
 /// How much of a text that cannot be read is repeated, in characters.
@@ -24,16 +24,16 @@ const JSON5: ParseOptions = ParseOptions {
     allow_extended_string_escapes: true,
 };
 
-/// Reads JSON leniently, within the bounds of [`bounded`].
+/// Reads JSON leniently, within the bounds of [`json`].
 ///
 /// # Errors
 /// What is wrong, beginning with Flowise's words for it, and the beginning of the text.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
     // JSON5 counts a byte order mark as white space, and so does JavaScript.
     let text = js::trim(text);
-    let strict = match bounded::parse(text.as_bytes()) {
+    let strict = match json::parse(text.as_bytes(), json::MOST) {
         Ok(value) => return Ok(value),
-        Err(problem @ bounded::Problem::Beyond(_)) => return Err(refusal(&problem.to_string(), text)),
+        Err(problem @ json::Problem::Beyond(_)) => return Err(refusal(&problem.to_string(), text)),
         Err(malformed) => malformed,
     };
     let lenient = match json5(text) {

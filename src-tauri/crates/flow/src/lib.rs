@@ -4,7 +4,6 @@
 //! which [`Run::advance`] takes one node further. Neither does I/O: what a node needs from the world comes
 //! through [`Host`]. `DEVIATIONS.md` in this crate lists where the behaviour differs from Flowise on purpose.
 
-mod bounded;
 mod document;
 mod explain;
 mod graph;

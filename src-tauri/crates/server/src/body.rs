@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use countersign_app::Error;
 use countersign_domain::ErrorCode;
+use countersign_domain::json::{self, Beyond};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderName};
 use http_body_util::BodyExt;
@@ -15,7 +16,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::{Options, form, json};
+use crate::{Options, form};
 
 /// Bodies up to this size are read and parsed without further ado.
 const SMALL: usize = 64 << 10;
@@ -278,7 +279,7 @@ fn parse_json(raw: &[u8], charset: Charset, value_limit: usize) -> Result<Value,
         Err(json::Problem::Malformed(error)) => {
             Err(invalid(format!("The body is not valid JSON: {error}")).caused_by(error))
         }
-        Err(json::Problem::TooMany) => Err(too_many()),
+        Err(json::Problem::Beyond(beyond)) => Err(too_much(beyond)),
     }
 }
 
@@ -291,7 +292,7 @@ fn parse_form(raw: &[u8], value_limit: usize) -> Result<Value, Error> {
     if let Some(payload) = fields.get("payload").and_then(Value::as_str) {
         match json::parse(payload.as_bytes(), value_limit) {
             Ok(value) => fields = value,
-            Err(json::Problem::TooMany) => return Err(too_many()),
+            Err(json::Problem::Beyond(beyond)) => return Err(too_much(beyond)),
             Err(json::Problem::Malformed(_)) => {}
         }
     }
@@ -422,9 +423,10 @@ fn too_large(limit: usize) -> Error {
     )
 }
 
-fn too_many() -> Error {
-    Error::new(
-        ErrorCode::TooLarge,
-        "request entity too large: the JSON holds too many values",
-    )
+fn too_much(beyond: Beyond) -> Error {
+    match beyond {
+        // What came in is part of the run, which has to be readable after a restart.
+        Beyond::Depth => invalid(format!("The body is not taken: {beyond}")),
+        Beyond::Number(_) => Error::new(ErrorCode::TooLarge, format!("request entity too large: {beyond}")),
+    }
 }

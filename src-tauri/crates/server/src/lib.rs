@@ -12,7 +12,6 @@ mod error;
 mod form;
 mod front;
 mod guards;
-mod json;
 mod routes;
 
 use std::path::PathBuf;

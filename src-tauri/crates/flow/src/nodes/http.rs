@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use countersign_domain::json as bounded;
 use serde_json::{Map, Value, json};
 
 use super::{At, Nature, Node, Outcome, Ran, Step};
-use crate::bounded;
 use crate::document::DocumentNode;
 use crate::http::{HttpBody, HttpRequest, HttpResponse};
 use crate::js;
@@ -282,7 +282,7 @@ fn output_of(response: &HttpResponse, kind: &str) -> Result<Value, String> {
         }
         "arraybuffer" => json!({"type": "Buffer", "data": response.body}),
         "base64" => Value::String(BASE64.encode(&response.body)),
-        _ => match bounded::parse(unmarked) {
+        _ => match bounded::parse(unmarked, bounded::MOST) {
             Ok(value) => value,
             Err(bounded::Problem::Malformed(_)) => Value::String(text()),
             Err(bounded::Problem::Beyond(beyond)) => {

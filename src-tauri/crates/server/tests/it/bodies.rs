@@ -146,6 +146,8 @@ async fn json_that_is_none() {
     let (house, path) = house().await;
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let deep_objects = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
+    // What one level less is taken for is in `what_is_nested_as_deep_as_can_be_is_kept`.
+    let one_too_deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
     for body in [
         r#"{"who": "#,
         "{who:1}",
@@ -160,6 +162,7 @@ async fn json_that_is_none() {
         "{\"a\":\"\u{1}\"}",
         deep.as_str(),
         deep_objects.as_str(),
+        one_too_deep.as_str(),
     ] {
         let (status, message) = seen(
             &house,

@@ -1,5 +1,7 @@
 //! JSON from outside, bounded in depth and in the number of values: what is read becomes part of a run, and a run has
 //! to fit into memory and has to be readable again after a restart.
+//!
+//! As in JavaScript, the last of equal keys wins and integers beyond 64 bit become floating.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,32 +11,39 @@ use serde_json::{Map, Number, Value};
 
 /// How many arrays and objects may lie in one another. A stored run is read with at most 127 levels (`serde_json`);
 /// six of them are the run's own and two go to each flow that called another.
-pub(crate) const DEEPEST: usize = 64;
+pub const DEEPEST: usize = 64;
 
 /// How many values there may be. In memory each takes 72 bytes and more.
-pub(crate) const MOST: usize = 1_000_000;
+pub const MOST: usize = 1_000_000;
 
 /// Which bound was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Beyond {
+pub enum Beyond {
+    /// Of depth, [`DEEPEST`].
     #[error("it is nested more than {DEEPEST} levels deep")]
     Depth,
-    #[error("it holds more than {MOST} values")]
-    Number,
+    /// Of the number of values, which is told.
+    #[error("it holds more than {0} values")]
+    Number(usize),
 }
 
 /// Why a text was not read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Problem {
+pub enum Problem {
+    /// It is no JSON, or holds a number that cannot be kept.
     #[error("{0}")]
     Malformed(serde_json::Error),
+    /// It is more than is read.
     #[error("{0}")]
     Beyond(Beyond),
 }
 
-/// Reads strict JSON.
-pub(crate) fn parse(text: &[u8]) -> Result<Value, Problem> {
-    let bounds = Bounds::default();
+/// Reads one strict JSON value that holds at most `most` values.
+///
+/// # Errors
+/// [`Problem`]; reading stops at the bound, before memory is spent.
+pub fn parse(text: &[u8], most: usize) -> Result<Value, Problem> {
+    let bounds = Bounds::new(most);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = bounds.outermost().deserialize(&mut deserializer);
     let value = value.and_then(|value| deserializer.end().map(|()| value));
@@ -44,30 +53,30 @@ pub(crate) fn parse(text: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-/// A value within the bounds, for readers of other notations.
-pub(crate) struct Bounded(pub(crate) Value);
+/// A value within [`DEEPEST`] and [`MOST`], for readers of other notations.
+pub struct Bounded(pub Value);
 
 impl<'de> Deserialize<'de> for Bounded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Bounds::default().outermost().deserialize(deserializer).map(Self)
+        Bounds::new(MOST).outermost().deserialize(deserializer).map(Self)
     }
 }
 
 struct Bounds {
+    most: usize,
     left: Cell<usize>,
     beyond: Cell<Option<Beyond>>,
 }
 
-impl Default for Bounds {
-    fn default() -> Self {
+impl Bounds {
+    const fn new(most: usize) -> Self {
         Self {
-            left: Cell::new(MOST),
+            most,
+            left: Cell::new(most),
             beyond: Cell::new(None),
         }
     }
-}
 
-impl Bounds {
     fn outermost(&self) -> Within<'_> {
         Within {
             bounds: self,
@@ -76,7 +85,7 @@ impl Bounds {
     }
 }
 
-/// Reads a value that lies in this many arrays and objects. As in JavaScript, the last of equal keys wins.
+/// Reads a value that lies in this many arrays and objects.
 #[derive(Clone, Copy)]
 struct Within<'a> {
     bounds: &'a Bounds,
@@ -105,7 +114,7 @@ impl<'de> DeserializeSeed<'de> for Within<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         let Some(left) = self.bounds.left.get().checked_sub(1) else {
-            return Err(self.stop(Beyond::Number));
+            return Err(self.stop(Beyond::Number(self.bounds.most)));
         };
         self.bounds.left.set(left);
         deserializer.deserialize_any(self)
