@@ -454,6 +454,20 @@ fn an_import_tells_what_the_flow_needs_and_what_is_good_to_know() {
 }
 
 #[test]
+fn a_question_is_taken_back_by_its_id() {
+    let setup = installation();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
+    let id = ask(&serve, &flow, "v1");
+    let text = console.expect(0, &["cancel", &id]);
+    assert!(text.contains("Taken back"), "{text}");
+    assert_eq!(serve.pending().len(), 0);
+    console.expect(4, &["cancel", &id]);
+    console.expect(4, &["approve", &id]);
+}
+
+#[test]
 fn the_list_is_short_and_show_is_whole() {
     let setup = installation();
     let serve = setup.start();

@@ -1,10 +1,14 @@
 //! `POST /api/v1/approvals/{id}/decision`: every answer of the contract.
 
+use std::time::Duration;
+
 use countersign_testkit::flows::FlowOptions;
-use countersign_testkit::{Headless, HttpResponse, flows};
+use countersign_testkit::{CallbackReceiver, Headless, HttpResponse, eventually, flows};
 use serde_json::{Value, json};
 
 use crate::support::installation;
+
+const SOON: Duration = Duration::from_secs(15);
 
 /// A host with one question that waits; its approval.
 fn asked(serve: &Headless) -> Value {
@@ -164,4 +168,114 @@ fn a_decision_outlives_its_flow() {
         approval["executionId"].as_str().expect("an execution"),
         "FINISHED",
     );
+}
+
+/// Known gaps D3.16: in Flowise a run that waits cannot be cancelled.
+#[test]
+fn a_cancelled_run_tells_its_receiver_and_nobody_can_answer_it_any_more() {
+    let setup = installation();
+    let receiver = CallbackReceiver::new();
+    let options = FlowOptions {
+        asynchronous: true,
+        ..FlowOptions::callback(receiver.url("/cb"), None)
+    };
+    let serve = setup.start();
+    let flow = serve.import("gate", &flows::start_gate_replies(&options));
+    let call = json!({ "item": "v1", "chatId": "release" });
+    serve.post(&flow, &call).expect(202, "it begins");
+    eventually("the question", SOON, || serve.pending().pop());
+    let approval = serve.pending().remove(0);
+    let text = |key: &str| approval[key].as_str().expect("a text").to_owned();
+    let (id, execution) = (text("id"), text("executionId"));
+    let cancel = format!("/api/v1/executions/{execution}/cancel");
+    let cancelled = serve
+        .manage("POST", &cancel, None)
+        .expect(200, "it is cancelled")
+        .json();
+    assert_eq!(cancelled["state"], "TERMINATED");
+    let told = eventually("both callbacks", SOON, || {
+        let all = receiver.received();
+        (all.len() == 2).then_some(all)
+    });
+    let status: Vec<String> = told.iter().map(countersign_testkit::Received::status).collect();
+    assert_eq!(status, ["STOPPED", "ERROR"]);
+    let body = told[1].json();
+    assert_eq!(
+        (&body["error"], &body["countersign"]),
+        (&json!("Flow execution was cancelled"), &Value::Null)
+    );
+
+    let check = |serve: &Headless| {
+        assert_eq!(serve.pending(), Vec::<Value>::new());
+        let view = serve.get(&format!("/api/v1/approvals/{id}"));
+        assert_eq!(
+            (&view["state"], &view["decision"]),
+            (&json!("withdrawn"), &Value::Null)
+        );
+        let answer = json!({ "chatId": "release", "humanInput": { "type": "proceed" } });
+        for (what, reply) in [
+            ("an answer", serve.decide(&id, "approve")),
+            ("an answer by webhook", serve.post(&flow, &answer)),
+            ("a second cancellation", serve.manage("POST", &cancel, None)),
+        ] {
+            let message = reply.expect(409, what).message();
+            assert!(
+                message.contains("withdrawn") || message.contains("TERMINATED"),
+                "{what}: {message}"
+            );
+        }
+    };
+    check(&serve);
+    serve.kill();
+    let serve = setup.start();
+    check(&serve);
+    assert_eq!(receiver.received().len(), 2, "and nothing is told again");
+    serve
+        .manage(
+            "POST",
+            "/api/v1/executions/0192f0c1-7b1e-7c3a-9d55-0a1b2c3d4e5f/cancel",
+            None,
+        )
+        .expect(404, "an unknown run");
+}
+
+#[test]
+fn of_an_answer_and_a_cancellation_at_once_one_counts() {
+    let setup = installation();
+    let serve = setup.start();
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
+    let (mut answered, mut cancelled) = (0, 0);
+    for round in 0..40 {
+        serve
+            .post(
+                &flow,
+                &json!({ "item": "v1", "chatId": format!("round {round}") }),
+            )
+            .expect(200, "stopped");
+        let approval = serve.pending().remove(0);
+        let text = |key: &str| approval[key].as_str().expect("a text").to_owned();
+        let (id, cancel) = (
+            text("id"),
+            format!("/api/v1/executions/{}/cancel", text("executionId")),
+        );
+        let both = std::sync::Barrier::new(2);
+        let (yes, no) = std::thread::scope(|scope| {
+            let answer = scope.spawn(|| {
+                both.wait();
+                serve.decide(&id, "approve").status
+            });
+            both.wait();
+            let cancel = serve.manage("POST", &cancel, None).status;
+            (answer.join().expect("an answer"), cancel)
+        });
+        assert!(
+            matches!((yes, no), (200, 409) | (409, 200)),
+            "answer {yes}, cancellation {no}"
+        );
+        answered += u32::from(yes == 200);
+        cancelled += u32::from(no == 200);
+        let state = if yes == 200 { "approved" } else { "withdrawn" };
+        assert_eq!(serve.get(&format!("/api/v1/approvals/{id}"))["state"], state);
+    }
+    assert_eq!(answered + cancelled, 40);
 }

@@ -231,8 +231,14 @@ fn what_is_nested_as_deep_as_can_be_is_answered_after_a_kill() {
         let list: Value = serde_json::from_str(&list).expect("a list");
         json!({ "chatId": "deep", "item": list })
     };
-    scene.host.post(&scene.flow, &nested(65)).expect(400, "one level too deep");
-    scene.host.post(&scene.flow, &nested(64)).expect(200, "a question");
+    scene
+        .host
+        .post(&scene.flow, &nested(65))
+        .expect(400, "one level too deep");
+    scene
+        .host
+        .post(&scene.flow, &nested(64))
+        .expect(200, "a question");
     let scene = scene.kill_and_start();
     let answer = json!({ "chatId": "deep", "humanInput": { "type": "proceed" } });
     let reply = scene.host.post(&scene.flow, &answer).expect(200, "an answer");

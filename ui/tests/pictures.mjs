@@ -43,7 +43,28 @@ const shots = [
   ["callbacks", "#/callbacks", {}],
   ["callbacks-none", "#/callbacks", { scenario: "first-run" }],
   ["settings", "#/settings", {}],
-  ["settings-end", "#/settings", { scroll: true }],
+  ["settings-end", "#/settings", { scroll: "settings-keys" }],
+  ["troubled-flows", "#/flows", { scenario: "troubled" }],
+  ["troubled-history", "#/history", { scenario: "troubled" }],
+  ["troubled-settings", "#/settings", { scenario: "troubled" }],
+  ["troubled-tray", "#/settings", { scenario: "troubled", scroll: "settings-notifications" }],
+  ["slow-details-inbox", "#/inbox", { scenario: "slow-details" }],
+  ["slow-details-callbacks", "#/callbacks", { scenario: "slow-details" }],
+  ["broken-details-inbox", "#/inbox", { scenario: "broken-details" }],
+  ["broken-details-callbacks", "#/callbacks", { scenario: "broken-details" }],
+  ["heavy-inbox", "#/inbox", { scenario: "heavy" }],
+  ["heavy-inbox-all", "#/inbox", { scenario: "heavy", click: "Show all of log" }],
+  ["heavy-callbacks", "#/callbacks", { scenario: "heavy", scroll: "body" }],
+  ["settings-plan", "#/settings", { scroll: "plan" }],
+  ["history-steps", "#/history", { click: "Show steps" }],
+  ["small-troubled-flows", `#/flows/${flow}1`, { size: small, scenario: "troubled" }],
+  ["small-troubled-history", "#/history/019ab000-0000-7000-8000-000000000090", { size: small, scenario: "troubled" }],
+  ["small-troubled-settings", "#/settings", { size: small, scenario: "troubled" }],
+  ["small-troubled-tray", "#/settings", { size: small, scenario: "troubled", scroll: "settings-notifications" }],
+  ["small-slow-details", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small, scenario: "slow-details" }],
+  ["small-broken-details", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small, scenario: "broken-details" }],
+  ["small-heavy-all", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small, scenario: "heavy", click: "Show all of log" }],
+  ["small-plan", "#/settings", { size: small, scroll: "plan" }],
   ["sign-in", "#/inbox", { scenario: "sign-in" }],
   ["small-inbox-list", "#/inbox", { size: small }],
   ["small-inbox", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small }],
@@ -56,7 +77,7 @@ const shots = [
   ["decided", "#/inbox", { press: "a", wait: 900 }],
 ];
 
-for (const [name, hash, { scenario = "usual", size = usual, press, scroll, wait }] of shots) {
+for (const [name, hash, { scenario = "usual", size = usual, press, click, scroll, wait }] of shots) {
   if (only !== undefined && !name.includes(only)) continue;
   for (const theme of ["light", "dark"]) {
     const context = await browser.newContext({
@@ -73,8 +94,11 @@ for (const [name, hash, { scenario = "usual", size = usual, press, scroll, wait 
     await page.waitForSelector("nav, main");
     await page.waitForTimeout(wait === undefined ? 450 : 700);
     if (press !== undefined) await page.keyboard.press(press);
-    if (scroll) await page.evaluate(() => document.querySelector('[id="settings-keys"]')?.scrollIntoView({ behavior: "instant" }));
-    if (press !== undefined || scroll) await page.waitForTimeout(wait ?? 300);
+    if (click !== undefined) await page.getByRole("button", { name: click }).first().click();
+    if (scroll === "plan") await page.getByLabel("When a receiver does not take it").evaluate((field) => field.scrollIntoView({ block: "center" }));
+    else if (scroll === "body") await page.getByRole("button", { name: "Show all" }).evaluate((button) => button.scrollIntoView({ block: "end" }));
+    else if (scroll !== undefined) await page.evaluate((id) => document.getElementById(id)?.scrollIntoView({ behavior: "instant" }), scroll);
+    if (press ?? click ?? scroll) await page.waitForTimeout(wait ?? 300);
     await page.screenshot({ path: join(out, `${name}-${theme}.png`) });
     await context.close();
   }

@@ -1,4 +1,4 @@
-//! Executions: what ran, why, and going on with what a restart had ended.
+//! Executions: what ran, why, going on with what a restart had ended, and taking back.
 
 use countersign_app::App;
 use countersign_app::view::{ExecutionView, StepView};
@@ -24,4 +24,11 @@ pub(crate) fn explain_execution(app: State<'_, App>, id: String) -> Answer<Vec<S
 pub(crate) async fn continue_execution(app: State<'_, App>, id: String) -> Answer<ExecutionView> {
     let person = person::account_name(|name| std::env::var(name).ok());
     app.continue_execution(&id, person).await.map_err(refusal)
+}
+
+#[tauri::command]
+#[tracing::instrument(skip(app))]
+pub(crate) async fn cancel_execution(app: State<'_, App>, id: String) -> Answer<ExecutionView> {
+    let person = person::account_name(|name| std::env::var(name).ok());
+    app.cancel_execution(&id, person).await.map_err(refusal)
 }

@@ -21,6 +21,7 @@ macro_rules! with_commands {
             executions::get_execution,
             executions::explain_execution,
             executions::continue_execution,
+            executions::cancel_execution,
             variables::list_variables,
             variables::set_variable,
             variables::delete_variable,

@@ -101,9 +101,9 @@ export function DetailSkeleton() {
 }
 
 /** Lines of a part that is on its way, within a page that is here. */
-export function LinesSkeleton({ lines }: { lines: number }) {
+export function LinesSkeleton({ lines, bare = false }: { lines: number; /** Within a part that has its padding. */ bare?: boolean }) {
   return (
-    <div className={styles.lines} role="status" aria-label="Loading">
+    <div className={`${styles.lines} ${bare ? styles.bare : ""}`} role="status" aria-label="Loading">
       {Array.from({ length: lines }, (_, index) => (
         <span key={index} className={`${styles.skeleton} ${styles.line} ${styles[(["w45", "w70", "w30"] as const)[index % 3] ?? "w45"]}`} />
       ))}

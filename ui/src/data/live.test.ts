@@ -5,8 +5,9 @@ import type { ApprovalPage } from "../bindings/ApprovalPage";
 import type { ApprovalView } from "../bindings/ApprovalView";
 import { makeWorld } from "../mock/data";
 import { mockPlatform } from "../platform/mock";
-import { followEvents, withApproval, withoutApproval } from "./live";
+import { followEvents, settle, withApproval, withoutApproval } from "./live";
 import { type ApprovalPages, keys } from "./queries";
+import { summaryOf } from "./summary";
 
 const model = makeWorld(Date.now()).approvals[0]!;
 const approval = (id: string, minute: number): ApprovalView => ({
@@ -50,13 +51,39 @@ describe("events", () => {
     return { platform, client, arrived, stop, titles };
   }
 
-  it("fetch one question for one event, and a burst is one change", async () => {
+  it("read a few rows for a burst, which is one change, and nothing of what was sent", async () => {
     const { platform, arrived, stop, titles } = follow();
     for (let number = 0; number < 5; number += 1) platform.arrive({ id: `n${number}`, title: `Question ${number}?` });
     await vi.waitFor(() => expect(arrived).toHaveBeenCalledOnce());
     expect(titles()).toHaveLength(12);
-    expect(platform.calls.filter(([name]) => name === "getApproval")).toHaveLength(5);
-    expect(platform.calls.filter(([name]) => name === "listApprovals"), "the list is not read again").toHaveLength(0);
+    expect(platform.calls.filter(([name]) => name === "getApproval"), "no question is read whole").toHaveLength(0);
+    expect(platform.calls.filter(([name]) => name === "listApprovals")).toEqual([
+      ["listApprovals", { state: "pending", limit: 15 }],
+    ]);
+    stop();
+  });
+
+  it("ask for a question by itself that the first rows do not have, and keep its beginning only", async () => {
+    const { platform, client, stop } = follow();
+    const old = platform.world.approvals.find(({ title }) => title === "Grow volume db-6 by 50 GB?")!;
+    old.body = "x".repeat(5_000);
+    const list = platform.listApprovals;
+    platform.listApprovals = async (query) => ({ ...(await list(query)), approvals: [] });
+    platform.emit({ type: "changed", event: { kind: "approval", id: old.id, state: "pending", surface: null } });
+    await vi.waitFor(() => {
+      const kept = client.getQueryData<ApprovalPages>(keys.pending)?.pages[0]?.approvals.find(({ id }) => id === old.id);
+      expect(kept).toMatchObject({ bodyTruncated: true, body: "x".repeat(1_000) });
+      expect(kept).not.toHaveProperty("payload");
+    });
+    stop();
+  });
+
+  it("keep what is known of a question whose answer came second", () => {
+    const { platform, client, stop } = follow();
+    const whole = { ...platform.world.approvals[0]!, body: "y".repeat(5_000) };
+    client.setQueryData(keys.approval(whole.id), whole);
+    settle(client, { ...summaryOf(whole), state: "approved" });
+    expect(client.getQueryData(keys.approval(whole.id))).toEqual({ ...whole, state: "approved" });
     stop();
   });
 

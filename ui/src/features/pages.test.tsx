@@ -157,8 +157,30 @@ describe("history", () => {
     await user.click(screen.getByRole("button", { name: "Go on from the interrupted step" }));
     expect(await screen.findByText("It runs already.")).toBeVisible();
     await user.click(screen.getByRole("button", { name: "Go on from the interrupted step" }));
-    await waitFor(() => expect(screen.queryByText("Interrupted by a restart")).toBeNull());
+    expect(await screen.findByText("The run goes on", { selector: "[class=title]" })).toBeVisible();
+    expect(screen.queryByText("Interrupted by a restart")).toBeNull();
     expect(platform.calls.filter(([name]) => name === "continueExecution")).toHaveLength(2);
+    platform.world.running.clear();
+    expect(await screen.findByText("The run went on and has finished"), "its end is said too").toBeVisible();
+  });
+
+  it("says that a run that went on has failed again", async () => {
+    const { platform, user } = drawApp({ at: "#/history", scenario: "troubled" });
+    await user.click(await screen.findByRole("button", { name: "Go on from the interrupted step" }));
+    const get = platform.getExecution;
+    platform.getExecution = async (id) => ({ ...(await get(id)), state: "ERROR" });
+    expect(await screen.findByText("The run went on and failed")).toBeVisible();
+  });
+
+  it("says when it cannot be read where a run stands", async () => {
+    const { platform, user } = drawApp({
+      at: "#/history",
+      change: (made) => made.failNext("getExecution", new PlatformError("internal", "An entry is damaged.")),
+    });
+    const said = await screen.findByText(/Where this run stands cannot be read: An entry is damaged\./);
+    await user.click(within(said).getByRole("button", { name: "Try again" }));
+    await waitFor(() => expect(screen.queryByText(/Where this run stands/)).toBeNull());
+    expect(platform.calls.filter(([name]) => name === "getExecution")).toHaveLength(2);
   });
 
   it("explains each step of a run when somebody wants to know", async () => {
@@ -199,8 +221,27 @@ describe("callbacks", () => {
     expect(cells[0]).toEqual(["4", expect.stringMatching(/^8 min ago/), "503", "214 ms", "The receiver answered 503upstream is starting"]);
     expect(cells[1]?.slice(2)).toEqual(["No answer", "10 s", "No answer within 10 s"]);
     expect(screen.getByText(/Not delivered after 4 tries/)).toHaveTextContent(/next try in 1 min/);
-    expect(screen.getByRole("region", { name: "Body" })).toHaveTextContent('"status": "STOPPED"');
+    expect(await screen.findByRole("region", { name: "Body" })).toHaveTextContent('"status": "STOPPED"');
     expect(screen.getByText("1 failing")).toBeVisible();
+  });
+
+  it("shows the rest while what is sent cannot be read, and tries again", async () => {
+    const { platform, user } = drawApp({ at: "#/callbacks", scenario: "broken-details" });
+    await shown("The flow waits for an answer");
+    const sheet = screen.getByRole("region", { name: "Callback" });
+    expect(within(sheet).getByRole("table")).toBeVisible();
+    expect(await within(sheet).findByRole("alert")).toHaveTextContent("It cannot be read: An entry of the store is damaged.");
+    const { id } = platform.world.callbacks[0]!;
+    platform.getCallback = () => Promise.resolve(platform.world.callbacks.find((one) => one.id === id)!);
+    await user.click(within(sheet).getByRole("button", { name: "Try again" }));
+    expect(await screen.findByRole("region", { name: "Body" })).toHaveTextContent('"status": "STOPPED"');
+  });
+
+  it("shows the beginning of a body of megabytes", async () => {
+    drawApp({ at: "#/callbacks", scenario: "heavy" });
+    const sent = await screen.findByRole("region", { name: "What is sent" });
+    expect(await within(sent).findByRole("button", { name: /^Show all of Body, 1\d(\.\d)? MB$/ })).toBeVisible();
+    expect(sent.textContent.length).toBeLessThan(30_000);
   });
 
   it("sends again by hand", async () => {
@@ -376,27 +417,77 @@ describe("variables", () => {
 });
 
 describe("the retry plan", () => {
-  it("is typed as seconds", async () => {
+  it("is a list of durations, which says what is wrong with it before it is sent", async () => {
     const { platform, user } = drawApp({ at: "#/settings" });
     const field = await screen.findByRole("textbox", { name: "When a receiver does not take it" });
-    await user.clear(field);
-    await user.type(field, "0, 5 60");
-    await user.click(screen.getByRole("button", { name: "Save when a receiver does not take it" }));
-    await waitFor(() => expect(platform.calls).toContainEqual(["changeSettings", { retryPlanSeconds: [0, 5, 60] }]));
-    expect(await screen.findByText(/tried 3 times/)).toBeVisible();
+    expect(field).toHaveValue("0 s, 3 s, 6 s, 30 s, 2 min, 10 min, 1 h, 2 h, 5 h, 10 h, 10 h");
+    const save = () => user.click(screen.getByRole("button", { name: "Save when a receiver does not take it" }));
+    const type = async (text: string) => {
+      await user.clear(field);
+      if (text !== "") await user.type(field, text);
+      await save();
+    };
+    await type("0 s, soon");
+    expect(field).toHaveAccessibleDescription(/“soon” is no duration/);
+    await type("8 d");
+    expect(field).toHaveAccessibleDescription(/“8 d” is too long: 7 d/);
+    await type("");
+    expect(field).toHaveAccessibleDescription(/at least one duration/);
+    expect(platform.calls.map(([name]) => name)).not.toContain("changeSettings");
+    await type("0, 5 s, 1 h 30 min");
+    await waitFor(() => expect(platform.calls).toContainEqual(["changeSettings", { retryPlanSeconds: [0, 5, 5400] }]));
+    expect(await screen.findByText(/Tried 3 times/)).toBeVisible();
+    expect(within(screen.getByRole("list", { name: "The tries" })).getAllByRole("listitem").map((item) => item.textContent)).toEqual([
+      "at once",
+      "then 5 s",
+      "then 90 min",
+    ]);
+    await waitFor(() => expect(field).toHaveValue("0 s, 5 s, 90 min"));
+  });
+});
+
+describe("a host that differs", () => {
+  it("says that the address was forced, and how the window is reached without a tray", async () => {
+    drawApp({ at: "#/settings", scenario: "troubled" });
+    const forced = await screen.findByText("The address was set by a flag or the environment");
+    expect(forced.parentElement).toHaveTextContent(
+      "It is 127.0.0.1:9000 now. 127.0.0.1:8420, which stands above, counts at the next start without them.",
+    );
+    const tray = await screen.findByText("This desktop shows no tray icons");
+    expect(tray.parentElement).toHaveTextContent("start Countersign once more, or press a notification");
+  });
+
+  it("says nothing of trays where there is one, or where there can be none", async () => {
+    const { platform } = drawApp({ at: "#/settings" });
+    await screen.findByText("Xfce Notify Daemon");
+    expect(screen.queryByText("This desktop shows no tray icons")).toBeNull();
+    platform.world.status.trayHost = null;
+    act(() => platform.emit({ type: "changed", event: { kind: "status" } }));
+    await settle(100);
+    expect(screen.queryByText("This desktop shows no tray icons")).toBeNull();
   });
 });
 
 describe("what a flow lacks", () => {
-  it("is said on its page", async () => {
-    drawApp({
-      at: `#/flows/${RELEASE}`,
-      change: ({ world }) => {
-        world.flows.find(({ id }) => id === RELEASE)!.problems = ["Its callback URL cannot be used: it names a user."];
-      },
-    });
-    expect(await screen.findByText("One thing will not work")).toBeVisible();
-    expect(screen.getByText("Its callback URL cannot be used: it names a user.")).toBeVisible();
+  it("is said on its page and in the list", async () => {
+    drawApp({ at: "#/flows", scenario: "troubled" });
+    const said = await screen.findByText("2 things will not work");
+    expect(within(said.parentElement!).getAllByRole("listitem").map((item) => item.textContent)).toEqual([
+      "Its callback URL cannot be used: it names a user. Its callbacks cannot be delivered.",
+      "This flow starts by chat; nothing here starts it yet.",
+    ]);
+    expect(screen.getByRole("row", { name: "Release gate" })).toHaveTextContent("2 problems");
+  });
+
+  it("is said right after the import", async () => {
+    const { platform, user } = drawApp({ at: "#/flows" });
+    await shown("Release gate");
+    platform.pickFlowFile = () => Promise.resolve({ name: "Chatty", flowData: '{"nodes":[],"edges":[],"trigger":"chatInput"}' });
+    await user.click(screen.getByRole("button", { name: "Import flow" }));
+    await shown("Chatty");
+    expect(screen.getByText("One thing will not work")).toBeVisible();
+    expect(screen.getByText("This flow starts by chat; nothing here starts it yet.")).toBeVisible();
+    expect(screen.getAllByRole("status")[0]).toHaveTextContent("Imported “Chatty”. One thing will not work, see its page.");
   });
 });
 

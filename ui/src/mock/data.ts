@@ -2,6 +2,7 @@
 
 import type { ApprovalView } from "../bindings/ApprovalView";
 import type { Attempt } from "../bindings/Attempt";
+import type { CallbackSummary } from "../bindings/CallbackSummary";
 import type { CallbackView } from "../bindings/CallbackView";
 import type { FlowView } from "../bindings/FlowView";
 import type { RunPolicy } from "../bindings/RunPolicy";
@@ -23,6 +24,8 @@ export type World = {
   policies: Record<string, RunPolicy>;
   /** The runs that a restart ended. */
   interrupted: Set<string>;
+  /** The runs that are under way. */
+  running: Set<string>;
   settings: SettingsView;
   status: StatusView;
 };
@@ -76,6 +79,52 @@ const OPEN_DOCUMENT = JSON.stringify({
   ],
   edges: [],
 });
+
+const EMPTY = { body: {}, headers: {}, query: {} };
+
+function withBytes(callback: Omit<CallbackView, "bodyBytes">): CallbackView {
+  return { ...callback, bodyBytes: new TextEncoder().encode(callback.body).length };
+}
+
+/** A callback as lists have it. */
+export function callbackSummaryOf({ id, executionId, flowId, flowName, chatId, kind, url, urlSource, state, attempts, createdAt, nextAttemptAt, behindEarlier, bodyBytes }: CallbackView): CallbackSummary {
+  return { id, executionId, flowId, flowName, chatId, kind, url, urlSource, state, attempts, createdAt, nextAttemptAt, behindEarlier, bodyBytes };
+}
+
+/** Ten megabytes in a call and in a callback, and a text as long as there are. */
+export function makeHeavy(world: World): void {
+  const line = "2026-11-24T10:00:00Z build of api-server went on with step after step, and all of them were green\n";
+  const log = line.repeat(Math.ceil(10_200_000 / line.length));
+  const files = Array.from({ length: 60_000 }, (_, index) => ({ path: `src/part-${index}.rs`, lines: index % 900, kept: true }));
+  const [first] = world.approvals;
+  const [callback] = world.callbacks;
+  if (first === undefined || callback === undefined) return;
+  first.body = Array.from({ length: 500 }, (_, index) => `- **Change ${index}** is described in [its note](https://ci.example.org/${index}) and \`tested\``).join("\n");
+  first.payload = {
+    body: { service: "billing", log, files, ...Object.fromEntries(files.slice(0, 2_000).map(({ path }) => [path, "changed"])) },
+    headers: { "content-type": "application/json" },
+    query: {},
+  };
+  first.payloadBytes = JSON.stringify(first.payload).length;
+  callback.body = JSON.stringify({ status: "STOPPED", chatId: "chat-104", data: { text: log, files } });
+  callback.bodyBytes = callback.body.length;
+}
+
+/** What can be amiss, all at once. */
+export function makeTroubled(world: World): void {
+  world.interrupted.add("e-90");
+  const [release] = world.flows;
+  if (release !== undefined) {
+    release.problems = [
+      "Its callback URL cannot be used: it names a user. Its callbacks cannot be delivered.",
+      "This flow starts by chat; nothing here starts it yet.",
+    ];
+  }
+  world.settings.listenForced = true;
+  world.settings.address = "127.0.0.1:9000";
+  world.status.address = "127.0.0.1:9000";
+  world.status.trayHost = false;
+}
 
 /** Builds the world as it stands at `now` (milliseconds since the epoch). */
 export function makeWorld(now: number): World {
@@ -159,15 +208,15 @@ export function makeWorld(now: number): World {
     nodeLabel: "Approve?",
     body: "",
     bodyTruncated: false,
-    payloadBytes: 40,
     feedbackEnabled: true,
     contentHash: `hash-of-${over.id}`,
-    payload: { body: {}, headers: {}, query: {} },
+    payload: EMPTY,
     ifApproved: ["Reply “done”"],
     ifRejected: ["Reply “left alone”"],
     decision: null,
     signed: false,
     ...over,
+    payloadBytes: JSON.stringify(over.payload ?? EMPTY).length,
   });
 
   const approvals: ApprovalView[] = [
@@ -301,7 +350,7 @@ export function makeWorld(now: number): World {
     endedAt: ago(startedAgo - took),
     ...over,
   });
-  const callback = (over: Partial<CallbackView> & Pick<CallbackView, "id" | "createdAt">): CallbackView => ({
+  const callback = (over: Partial<Omit<CallbackView, "bodyBytes">> & Pick<CallbackView, "id" | "createdAt">): CallbackView => withBytes({
     executionId: "e-90",
     flowId: release.id,
     flowName: release.name,
@@ -313,7 +362,6 @@ export function makeWorld(now: number): World {
     attempts: [],
     nextAttemptAt: null,
     behindEarlier: false,
-    bodyBytes: 4096,
     body: JSON.stringify({
       status: "SUCCESS",
       chatId: "chat-90",
@@ -408,6 +456,7 @@ export function makeWorld(now: number): World {
     ],
     policies: {},
     interrupted: new Set<string>(),
+    running: new Set<string>(),
     settings: {
       listen: "127.0.0.1:8420",
       address: "127.0.0.1:8420",

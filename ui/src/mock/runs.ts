@@ -14,7 +14,7 @@ export function executionOf(world: World, id: string): ExecutionView {
   return {
     id,
     executionData: "[]",
-    state: interrupted ? "ERROR" : question?.state === "pending" ? "STOPPED" : "FINISHED",
+    state: interrupted ? "ERROR" : world.running.has(id) ? "INPROGRESS" : question?.state === "pending" ? "STOPPED" : "FINISHED",
     agentflowId: question?.flowId ?? "",
     sessionId: question?.chatId ?? "",
     createdDate: question?.createdAt ?? "",

@@ -6,7 +6,8 @@ import type { EventView } from "../bindings/EventView";
 import type { FlowImport } from "../bindings/FlowImport";
 import type { FlowView } from "../bindings/FlowView";
 import type { Surface } from "../bindings/Surface";
-import { makeWorld, manyApprovals, type World } from "../mock/data";
+import { summaryOf } from "../data/summary";
+import { callbackSummaryOf, makeHeavy, makeTroubled, makeWorld, manyApprovals, type World } from "../mock/data";
 import { copyText } from "./clipboard";
 import type { VariableView } from "../bindings/VariableView";
 import { executionOf, stepsOf } from "../mock/runs";
@@ -26,6 +27,14 @@ export type Scenario =
   | "offline"
   | "error"
   | "slow"
+  /** Lists come at once, what is opened does not. */
+  | "slow-details"
+  /** What is opened cannot be read. */
+  | "broken-details"
+  /** The first question was asked by a call of ten megabytes, and the first callback is as large. */
+  | "heavy"
+  /** A run was interrupted, a flow has problems, the address was forced, and there is no tray. */
+  | "troubled"
   | "sign-in";
 
 export type MockOptions = {
@@ -97,6 +106,9 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
     world.status.storageProblem = "The disk with the data folder is full.";
   }
 
+  if (scenario === "heavy") makeHeavy(world);
+  if (scenario === "troubled") makeTroubled(world);
+
   const emit = (event: PlatformEvent) => {
     for (const listener of listeners) listener(event);
   };
@@ -111,7 +123,9 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
   /** Runs a call like a real one: later, as a copy, and failing when it is told to. */
   async function call<T>(name: string, args: unknown[], run: () => T): Promise<T> {
     calls.push([name, ...args]);
-    if (latency > 0) await new Promise((resolve) => setTimeout(resolve, latency));
+    const detail = name === "getApproval" || name === "getCallback";
+    if (detail && scenario === "slow-details") await new Promise((resolve) => setTimeout(resolve, options.latency ?? 60_000));
+    else if (latency > 0) await new Promise((resolve) => setTimeout(resolve, latency));
     else await Promise.resolve();
     const failed = failures.get(name);
     if (failed !== undefined) {
@@ -119,6 +133,9 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
       throw failed;
     }
     if (scenario === "offline") throw new PlatformError("offline", "Countersign does not answer.");
+    if (detail && scenario === "broken-details") {
+      throw new PlatformError("internal", "An entry of the store is damaged. The others can be read.");
+    }
     if (scenario === "error" && name !== "getStatus") {
       throw new PlatformError("internal", "The list could not be read: an entry of the store is damaged.");
     }
@@ -209,14 +226,14 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
           query.state === undefined ? true : query.state === "decided" ? state !== "pending" : state === query.state,
         );
         const { items, next } = page(list, query.limit, query.cursor);
-        return { approvals: items, next, pending: world.status.pending };
+        return { approvals: items.map(summaryOf), next, pending: world.status.pending };
       }),
     getApproval: (id) => call("getApproval", [id], () => find(world.approvals, id, "approval")),
     decideApproval: (id, request) =>
       call("decideApproval", [id, request], () => {
         const approval = find(world.approvals, id, "approval");
         if (approval.state !== "pending") {
-          throw new PlatformError("already-decided", `Approval already ${approval.state}`, structuredClone(approval));
+          throw new PlatformError("already-decided", `Approval already ${approval.state}`, summaryOf(approval));
         }
         if (request.contentHash !== undefined && request.contentHash !== approval.contentHash) {
           throw new PlatformError("content-changed", "The question has changed since it was shown.");
@@ -234,6 +251,8 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
         const added: FlowView = {
           ...like,
           ...flowOf(flow),
+          problems: flow.flowData.includes('"chatInput"') ? ["This flow starts by chat; nothing here starts it yet."] : [],
+          notes: [],
           id,
           webhookUrl: `http://127.0.0.1:8420/api/v1/webhook/${id}`,
           pending: 0,
@@ -282,7 +301,22 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
     explainExecution: (id) => call("explainExecution", [id], () => stepsOf(world, id)),
     continueExecution: (id) =>
       call("continueExecution", [id], () => {
-        world.interrupted.delete(id);
+        if (!world.interrupted.delete(id)) {
+          throw new PlatformError("not-waiting", `Execution ${id} was not interrupted by a restart. Nothing was changed.`);
+        }
+        world.running.add(id);
+        return executionOf(world, id);
+      }),
+
+    cancelExecution: (id) =>
+      call("cancelExecution", [id], () => {
+        const approval = world.approvals.find((one) => one.executionId === id && one.state === "pending");
+        if (approval === undefined) {
+          throw new PlatformError("not-waiting", `Execution ${id} does not wait for an answer. Nothing was changed.`);
+        }
+        approval.state = "withdrawn";
+        count();
+        changed({ kind: "approval", id: approval.id, state: approval.state, surface: null });
         return executionOf(world, id);
       }),
 
@@ -310,7 +344,7 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
         );
         const { items, next } = page(list, query.limit, query.cursor);
         const waiting = world.callbacks.filter(({ state }) => state === "waiting");
-        return { callbacks: items, next, waiting: waiting.length, failing: world.status.failingCallbacks };
+        return { callbacks: items.map(callbackSummaryOf), next, waiting: waiting.length, failing: world.status.failingCallbacks };
       }),
     getCallback: (id) => call("getCallback", [id], () => find(world.callbacks, id, "callback")),
     redeliverCallback: (id) =>
@@ -341,6 +375,12 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
         }
         if (rest.callbackUrl !== undefined && rest.callbackUrl !== "" && !/^https?:\/\//.test(rest.callbackUrl)) {
           throw new PlatformError("invalid", "The callback URL must begin with http:// or https://.");
+        }
+        if (rest.retryPlanSeconds !== undefined) {
+          const plan = rest.retryPlanSeconds;
+          if (plan.length < 1 || plan.length > 50 || plan.some((wait) => !Number.isInteger(wait) || wait < 0 || wait > 604_800)) {
+            throw new PlatformError("invalid", "The retry plan: give 1 to 50 numbers of seconds, each at most 604800.");
+          }
         }
         Object.assign(world.settings, rest);
         if (callbackSecret !== undefined) world.settings.hasCallbackSecret = callbackSecret !== "";

@@ -87,6 +87,8 @@ export interface Platform {
   explainExecution: (id: string) => Promise<StepView[]>;
   /** Goes on with what a restart had ended. */
   continueExecution: (id: string) => Promise<ExecutionView>;
+  /** Takes back what waits: nobody can answer it any more, and the receiver is told. */
+  cancelExecution: (id: string) => Promise<ExecutionView>;
 
   listVariables: () => Promise<VariableView[]>;
   setVariable: (name: string, change: VariableChange) => Promise<VariableView>;

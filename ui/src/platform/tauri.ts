@@ -49,6 +49,7 @@ export function tauriPlatform(): Platform {
     getExecution: (id) => command("get_execution", { id }),
     explainExecution: (id) => command("explain_execution", { id }),
     continueExecution: (id) => command("continue_execution", { id }),
+    cancelExecution: (id) => command("cancel_execution", { id }),
     listVariables: () => command("list_variables"),
     setVariable: (name, change) => command("set_variable", { name, change }),
     deleteVariable: async (name) => {

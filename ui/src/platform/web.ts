@@ -157,6 +157,7 @@ export function webPlatform(base = ""): Platform {
     explainExecution: async (id) =>
       (await json<{ steps: StepView[] }>("GET", `${at("/executions", id)}?explain=true`)).steps,
     continueExecution: (id) => json("POST", `${at("/executions", id)}/continue`),
+    cancelExecution: (id) => json("POST", `${at("/executions", id)}/cancel`),
     listVariables: () => json("GET", "/variables"),
     setVariable: (name, change) => json("PUT", at("/variables", name), change),
     deleteVariable: (name) => nothing("DELETE", at("/variables", name)),

@@ -1,8 +1,8 @@
 //! The one way to answer an approval. Every surface goes through it.
 
 use countersign_domain::{
-    AlreadyDecided, ApprovalId, Decision, ErrorCode, ExecutionState, JournalEvent, Outcome, QuestionHash,
-    ResponseMode, Surface,
+    AlreadyDecided, ApprovalId, ApprovalState, Decision, ErrorCode, ExecutionState, JournalEvent, Outcome,
+    QuestionHash, ResponseMode, Surface,
 };
 use countersign_flow::Answer as RunAnswer;
 use serde_json::Value;
@@ -110,7 +110,7 @@ impl App {
             .approval(answer.id)
             .map_err(storage)?
             .ok_or_else(unknown)?;
-        if approval.decision.is_some() {
+        if approval.state != ApprovalState::Pending {
             return Err(AlreadyDecided(Box::new(approval)).into());
         }
         if answer
@@ -141,7 +141,7 @@ impl App {
         if let Err(error) = run.answer(&plan, &host, run_answer, past) {
             // Somebody may have answered between the two reads above; then that is what the second one is told.
             let stands = self.inner.store.approval(answer.id).map_err(storage)?;
-            if let Some(approval) = stands.filter(|approval| approval.decision.is_some()) {
+            if let Some(approval) = stands.filter(|approval| approval.state != ApprovalState::Pending) {
                 return Err(AlreadyDecided(Box::new(approval)).into());
             }
             let message = "The run does not wait at this step any more. Nothing was changed.";

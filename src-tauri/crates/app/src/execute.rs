@@ -431,7 +431,7 @@ impl App {
         }
     }
 
-    fn begun_again(&self, execution: Execution) -> Result<Begun, Error> {
+    pub(crate) fn begun_again(&self, execution: Execution) -> Result<Begun, Error> {
         let plan = self.inner.plan_of(&execution)?;
         let mut run = read_run(&execution)?;
         let message_id = self.inner.ids.random();

@@ -6,6 +6,7 @@
 mod app;
 mod approvals;
 mod callbacks;
+mod cancel;
 mod config;
 mod decide;
 mod error;

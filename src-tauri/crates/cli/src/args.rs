@@ -73,6 +73,9 @@ pub(crate) enum Command {
     /// Say no to an approval
     #[command(after_help = EXIT_STATUS)]
     Reject(Decide),
+    /// Take a question back: nobody can answer it any more, and its run ends
+    #[command(after_help = EXIT_STATUS)]
+    Cancel(Cancel),
     /// Let a run go on that a restart interrupted, from the step that was interrupted
     #[command(after_help = EXIT_STATUS)]
     Continue(Continue),
@@ -152,6 +155,13 @@ pub(crate) struct Decide {
     /// Answer only if this is still what is asked (contentHash in the output of show --json)
     #[arg(long, value_name = "HASH")]
     pub(crate) content_hash: Option<String>,
+}
+
+/// Options of `cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// The approval: its id, or the beginning or end of it
+    pub(crate) id: String,
 }
 
 /// Options of `continue`.

@@ -3,6 +3,7 @@
 mod approvals;
 mod args;
 mod callbacks;
+mod cancel;
 mod client;
 mod continue_execution;
 mod doctor;
@@ -56,6 +57,7 @@ fn run_remote(arguments: &Arguments, command: &Command, output: &Output) -> Resu
             Command::Show(show) => approvals::show(&client, show, output).await,
             Command::Approve(decide) => approvals::approve(&client, decide, output).await,
             Command::Reject(decide) => approvals::reject(&client, decide, output).await,
+            Command::Cancel(approval) => cancel::run(&client, approval, output).await,
             Command::Continue(execution) => continue_execution::run(&client, execution, output).await,
             Command::Callbacks(arguments) => callbacks::run(&client, arguments, output).await,
             Command::Doctor | Command::Serve(_) => Ok(Exit::Done),

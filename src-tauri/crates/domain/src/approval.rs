@@ -244,4 +244,16 @@ impl Approval {
         self.decision = Some(decision);
         Ok(())
     }
+
+    /// Takes the question back. Nobody can answer it any more.
+    ///
+    /// # Errors
+    /// [`AlreadyDecided`] with the approval as it stands, if it does not wait any more.
+    pub fn withdraw(&mut self) -> Result<(), AlreadyDecided> {
+        if self.state != ApprovalState::Pending {
+            return Err(AlreadyDecided(Box::new(self.clone())));
+        }
+        self.state = ApprovalState::Withdrawn;
+        Ok(())
+    }
 }

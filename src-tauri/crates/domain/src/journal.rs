@@ -22,6 +22,9 @@ pub enum JournalEvent {
     ApprovalWithdrawn {
         /// The approval.
         approval: Box<Approval>,
+        /// Who took it back, as far as it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        person: Option<String>,
     },
     /// An execution that a restart had ended goes on.
     ExecutionContinued {

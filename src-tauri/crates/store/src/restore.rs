@@ -29,7 +29,7 @@ impl Past {
         match event {
             JournalEvent::ApprovalOpened { approval }
             | JournalEvent::ApprovalDecided { approval }
-            | JournalEvent::ApprovalWithdrawn { approval } => {
+            | JournalEvent::ApprovalWithdrawn { approval, .. } => {
                 self.approvals.insert(approval.id, (*approval, is_new));
             }
             // What runs again is in the execution.

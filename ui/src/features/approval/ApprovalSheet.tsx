@@ -4,26 +4,17 @@ import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import type { ApprovalView } from "../../bindings/ApprovalView";
 import { Banner } from "../../components/Banner";
 import { Button } from "../../components/Button";
-import { Card } from "../../components/Card";
 import { Chip } from "../../components/Chip";
 import { MarkdownText } from "../../components/MarkdownText";
 import { Chips, Sheet, SheetTitle } from "../../components/Split";
-import { LinesSkeleton, wordsOf } from "../../components/States";
+import { wordsOf } from "../../components/States";
 import { Time } from "../../components/Time";
-import { afterStep, NextCard, nextTitle } from "./Next";
+import { NextCard } from "./Next";
 import { SentCard } from "./Sent";
 
 /** The parts of a question that lists do not have: on their way, here, or why they are not. */
 function Rest({ approval, detail, failed }: { approval: ApprovalSummary; detail: ApprovalView | undefined; failed: Failed | null }) {
-  if (detail !== undefined) {
-    return (
-      <>
-        <SentCard payload={detail.payload} size={detail.payloadBytes} />
-        <NextCard approval={detail} />
-      </>
-    );
-  }
-  if (failed !== null) {
+  if (detail === undefined && failed !== null) {
     return (
       <Banner tone="no" title="The rest of this question cannot be read" action={<Button onPress={failed.retry}>Try again</Button>}>
         {wordsOf(failed.error)}
@@ -32,12 +23,8 @@ function Rest({ approval, detail, failed }: { approval: ApprovalSummary; detail:
   }
   return (
     <>
-      <Card title="What was sent" flush>
-        <LinesSkeleton lines={approval.payloadBytes < 200 ? 3 : 6} />
-      </Card>
-      <Card title={nextTitle(approval)} aside={afterStep(approval)} flush>
-        <LinesSkeleton lines={3} />
-      </Card>
+      <SentCard payload={detail?.payload} size={approval.payloadBytes} here={detail !== undefined} />
+      <NextCard approval={approval} detail={detail} />
     </>
   );
 }

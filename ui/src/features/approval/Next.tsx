@@ -2,6 +2,7 @@ import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import type { ApprovalView } from "../../bindings/ApprovalView";
 import { Card } from "../../components/Card";
 import { Icon } from "../../components/Icon";
+import { LinesSkeleton } from "../../components/States";
 import styles from "./Next.module.css";
 
 function Steps({ steps }: { steps: string[] }) {
@@ -15,34 +16,30 @@ function Steps({ steps }: { steps: string[] }) {
   );
 }
 
-export function nextTitle({ state }: ApprovalSummary): string {
-  return state === "pending" ? "What happens next" : "What each answer leads to";
-}
-
-export function afterStep({ nodeLabel }: ApprovalSummary): string | false {
-  return nodeLabel !== "" && `after the step “${nodeLabel}”`;
-}
-
 /** What follows each answer; after the answer, what could have followed. */
-export function NextCard({ approval }: { approval: ApprovalView }) {
+export function NextCard({ approval, detail }: { approval: ApprovalSummary; detail: ApprovalView | undefined }) {
   const waits = approval.state === "pending";
   const taken = approval.decision?.outcome;
   return (
-    <Card title={nextTitle(approval)} aside={afterStep(approval)} flush>
+    <Card
+      title={waits ? "What happens next" : "What each answer leads to"}
+      aside={approval.nodeLabel !== "" && `after the step “${approval.nodeLabel}”`}
+      flush
+    >
       <div className={styles.next}>
         <div className={taken === "approve" ? styles.taken : undefined}>
           <h3 className={styles.yes}>
             <Icon name="check" size={14} />
             {waits ? "If you approve" : taken === "approve" ? "Approved" : "If approved"}
           </h3>
-          <Steps steps={approval.ifApproved} />
+          {detail === undefined ? <LinesSkeleton lines={2} bare /> : <Steps steps={detail.ifApproved} />}
         </div>
         <div className={taken === "reject" ? styles.taken : undefined}>
           <h3 className={styles.no}>
             <Icon name="cross" size={14} />
             {waits ? "If you reject" : taken === "reject" ? "Rejected" : "If rejected"}
           </h3>
-          <Steps steps={approval.ifRejected} />
+          {detail === undefined ? <LinesSkeleton lines={2} bare /> : <Steps steps={detail.ifRejected} />}
         </div>
       </div>
     </Card>

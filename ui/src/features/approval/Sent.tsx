@@ -4,6 +4,7 @@ import { Card } from "../../components/Card";
 import { type Content, contentOfValue } from "../../components/content";
 import { LongText } from "../../components/LongText";
 import { byteLength, bytes } from "../../components/size";
+import { LinesSkeleton } from "../../components/States";
 import { Unfold } from "../../components/Unfold";
 import styles from "./Sent.module.css";
 import { isBlank, isRecord, sentOf } from "./words";
@@ -83,7 +84,16 @@ function Table({ name, entries }: { name: string; entries: [string, unknown][] }
 }
 
 /** What the sender sent, as names and values; headers are there for those who look for them. */
-export const SentCard = memo(function SentCard({ payload, size }: { payload: unknown; size: number }) {
+export const SentCard = memo(function SentCard({
+  payload,
+  size,
+  here,
+}: {
+  payload: unknown;
+  size: number;
+  /** Whether the payload is here; it is on its way if not. */
+  here: boolean;
+}) {
   const { body, query, headers } = useMemo(() => sentOf(payload), [payload]);
   const content = useMemo(
     (): [string, unknown][] => (isRecord(body) ? Object.entries(body) : [["content", body]]),
@@ -91,7 +101,9 @@ export const SentCard = memo(function SentCard({ payload, size }: { payload: unk
   );
   return (
     <Card title="What was sent" flush aside={size >= WORTH_SAYING && bytes(size)}>
-      {payload === null ? (
+      {!here ? (
+        <LinesSkeleton lines={size < 200 ? 3 : 6} />
+      ) : payload === null ? (
         <p className={styles.nothing}>It is not kept any more: the run that it belongs to is gone.</p>
       ) : (
         isBlank(body) && query.length === 0 && <p className={styles.nothing}>The call came without content.</p>

@@ -19,6 +19,7 @@ import { go, href } from "../../shell/router";
 import { AnswerBar } from "../approval/AnswerBar";
 import { ApprovalSheet } from "../approval/ApprovalSheet";
 import { Receipt } from "../approval/Receipt";
+import { TakeBack } from "../approval/TakeBack";
 import { decidedWords, stateWords } from "../approval/words";
 import { drafts } from "./drafts";
 import type { Guard } from "./guard";
@@ -205,6 +206,7 @@ export function InboxDetail({
           )
         }
         receipt={!asks && <Receipt approval={shown} />}
+        after={waits && <TakeBack approval={approval} disabled={busy || !connected} />}
       />
       {asks ? (
         <AnswerBar

@@ -39,13 +39,106 @@ describe("the inbox", () => {
     expect(within(sheet).getByText("Signed")).toBeVisible();
     expect(within(sheet).getByText(/^Waiting 2 min/)).toBeVisible();
     const sent = within(sheet).getByRole("region", { name: "What was sent" });
-    expect(within(sent).getByText("20261124_add_invoice_tax_region")).toBeVisible();
+    expect(await within(sent).findByText("20261124_add_invoice_tax_region")).toBeVisible();
     expect(within(sent).getByText('{ "passed": 214, "failed": 0 }')).toBeVisible();
     const next = within(sheet).getByRole("region", { name: "What happens next" });
     expect(within(next).getByText("Reply “released 2.4.0”")).toBeVisible();
     expect(within(next).getByText("Reply “kept 2.3.7”")).toBeVisible();
     expect(await within(sheet).findByText("main")).toHaveProperty("tagName", "STRONG");
     expect(screen.getByRole("link", { name: "Inbox" })).toHaveAccessibleDescription("7 waiting");
+  });
+
+  it("shows what the list knows until the rest is here, and takes no answer before", async () => {
+    const { platform, user } = drawApp({
+      at: `#/inbox/${ids.deploy}`,
+      change: (made) => {
+        const whole = made.getApproval;
+        const gate = new Promise<void>((resolve) => Object.assign(made, { open: resolve }));
+        made.getApproval = async (id) => {
+          await gate;
+          return { ...(await whole(id)), contentHash: `whole-${id}` };
+        };
+      },
+    });
+    await shown(DEPLOY);
+    await guard();
+    const heading = screen.getByRole("heading", { name: DEPLOY });
+    const sheet = screen.getByRole("region", { name: "Question" });
+    expect(within(sheet).getByRole("region", { name: "What was sent" })).toBeVisible();
+    for (const name of ["Approve", "Reject"]) expect(screen.getByRole("button", { name })).toBeDisabled();
+    await user.keyboard("ar");
+    await settle();
+    expect(decisions(platform), "nothing is answered that is not shown in full").toEqual([]);
+    await user.type(screen.getByRole("textbox", { name: "Note for the requester" }), "seen");
+
+    (platform as unknown as { open: () => void }).open();
+    await waitFor(() => expect(screen.getByRole("button", { name: "Approve" })).toBeEnabled());
+    expect(screen.getByText("20261124_add_invoice_tax_region")).toBeVisible();
+    expect(screen.getByRole("heading", { name: DEPLOY }), "the sheet is the same one").toBe(heading);
+    await user.click(screen.getByRole("button", { name: "Approve" }));
+    await waitFor(() =>
+      expect(decisions(platform), "the hash is that of what was shown in full").toEqual([
+        [ids.deploy, { outcome: "approve", contentHash: `whole-${ids.deploy}`, feedback: "seen" }],
+      ]),
+    );
+  });
+
+  it("says that the rest cannot be read, takes no answer, and tries again", async () => {
+    let broken = true;
+    const { platform, user } = drawApp({
+      at: `#/inbox/${ids.deploy}`,
+      change: (made) => {
+        const whole = made.getApproval;
+        made.getApproval = (id) => (broken ? Promise.reject(new PlatformError("internal", "An entry is damaged.")) : whole(id));
+      },
+    });
+    await shown(DEPLOY);
+    await guard();
+    expect(await screen.findByRole("alert")).toHaveTextContent("The rest of this question cannot be readAn entry is damaged.");
+    expect(screen.getByText("It can be answered once all of it can be read.")).toBeVisible();
+    await user.keyboard("a");
+    expect(decisions(platform)).toEqual([]);
+    broken = false;
+    await user.click(screen.getByRole("button", { name: "Try again" }));
+    expect(await screen.findByText("20261124_add_invoice_tax_region")).toBeVisible();
+    await user.keyboard("a");
+    await waitFor(() => expect(decisions(platform)).toHaveLength(1));
+  });
+
+  it("says when the question that was asked for is not here", async () => {
+    drawApp({ at: "#/inbox/none" });
+    expect(await screen.findByRole("heading", { level: 1, name: "This question is not here" })).toBeVisible();
+    expect(screen.queryByRole("button", { name: "Approve" })).toBeNull();
+  });
+
+  it("asks for the neighbours ahead, once", async () => {
+    const { platform, user } = drawApp();
+    await shown(DEPLOY);
+    const asked = () => platform.calls.filter(([name, id]) => name === "getApproval" && id === ids.refund);
+    await waitFor(() => expect(asked()).toHaveLength(1));
+    await user.keyboard("j");
+    await shown(REFUND);
+    expect(screen.getByText("c_8812", { exact: false }), "it is there at once").toBeVisible();
+    expect(asked()).toHaveLength(1);
+  });
+
+  it("draws the beginning of ten megabytes, and the lines in sight of all of them when that is wanted", async () => {
+    const { platform, user } = drawApp({ scenario: "heavy", at: `#/inbox/${ids.deploy}` });
+    const sent = await screen.findByRole("region", { name: "What was sent" });
+    const all = await within(sent).findByRole("button", { name: "Show all of log, 10.2 MB" });
+    expect(all).toHaveTextContent("Show all (10.2 MB)");
+    expect(within(sent).getByText("Only the first 100 of 2,003 values are shown.")).toBeVisible();
+    expect(sent.textContent.length, "letters on the page").toBeLessThan(100_000);
+    await user.click(all);
+    const lines = within(sent).getByRole("region", { name: "log" });
+    expect(lines).toHaveTextContent(/^0+2026-11-24T10:00:00Z build of api-server/);
+    expect(lines.textContent.length).toBeLessThan(5_000);
+    const copied: string[] = [];
+    platform.copyText = (text) => Promise.resolve(void copied.push(text));
+    await user.click(within(sent).getByRole("button", { name: "Copy all of log" }));
+    expect(copied[0]?.length).toBeGreaterThan(10_000_000);
+    await user.click(within(sent).getByRole("button", { name: "Show less of log" }));
+    expect(within(sent).getByRole("group", { name: "log" })).toBeVisible();
   });
 
   it("says of a call without a signature that it is not signed", async () => {

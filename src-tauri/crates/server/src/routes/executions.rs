@@ -78,3 +78,13 @@ pub(super) async fn go_on(State(shared): State<Arc<Shared>>, Id(id): Id, headers
     })
     .await??))
 }
+
+/// `POST …/{id}/cancel`: takes back what waits, or gives up what a restart had ended.
+pub(super) async fn cancel(State(shared): State<Arc<Shared>>, Id(id): Id, headers: HeaderMap) -> Answer {
+    let app = shared.app.clone();
+    let person = person(&headers);
+    Ok(ok(&uninterrupted(async move {
+        app.cancel_execution(&id, person).await
+    })
+    .await??))
+}

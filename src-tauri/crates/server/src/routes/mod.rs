@@ -69,6 +69,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/executions", get(executions::list))
         .route("/executions/{id}", get(executions::show))
         .route("/executions/{id}/continue", post(executions::go_on))
+        .route("/executions/{id}/cancel", post(executions::cancel))
         .route("/variables", get(variables::list))
         .route("/variables/{name}", put(variables::set).delete(variables::delete))
         .route("/approvals", get(approvals::list))

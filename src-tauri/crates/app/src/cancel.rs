@@ -1,0 +1,115 @@
+//! Taking back what nobody should answer or go on with any more.
+
+use countersign_domain::{
+    CallbackKind, ErrorCode, Execution, ExecutionId, ExecutionState, JournalEvent, ResponseMode,
+};
+
+use crate::app::storage;
+use crate::callbacks::Content;
+use crate::view::ExecutionView;
+use crate::{App, Error};
+
+/// What the callback of a cancelled run says, as Flowise words it (execution semantics §12).
+const CANCELLED: &str = "Flow execution was cancelled";
+
+impl App {
+    /// Cancels an execution that waits for a person, or that a restart has ended. A question that waits is taken back,
+    /// so that nobody can answer it any more, and the receiver hears of it by an ERROR callback. Of an answer and a
+    /// cancellation at once exactly one counts.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for an unknown id; [`ErrorCode::AlreadyDecided`] if an answer came first;
+    /// [`ErrorCode::NotWaiting`] for an execution that runs or has ended. In each case nothing was changed.
+    pub async fn cancel_execution(&self, id: &str, person: Option<String>) -> Result<ExecutionView, Error> {
+        self.ready()?;
+        let unknown = || Error::new(ErrorCode::NotFound, format!("Execution {id} not found"));
+        let parsed: ExecutionId = id.parse().map_err(|_| unknown())?;
+        let stored = self
+            .inner
+            .store
+            .execution(parsed)
+            .map_err(storage)?
+            .ok_or_else(unknown)?;
+        can_be_cancelled(&stored)?;
+        let now = self.inner.clock.now();
+        // Whoever waited has its answer already; the result of a cancelled run leaves as a callback only.
+        let mut begun = self.begun_again(stored)?;
+        begun.execution.mode = ResponseMode::Async;
+        let message = if begun.execution.state == ExecutionState::Stopped {
+            // An earlier answer is not what ended this run.
+            begun.decision = None;
+            self.inner
+                .callback(&begun, CallbackKind::Error, Content::Error(CANCELLED), now)?
+        } else {
+            // That it ended was told when the restart had ended it.
+            None
+        };
+        let queued = message.as_ref().map(|(callback, _)| callback.clone());
+        let taken_back = self
+            .inner
+            .store
+            .transact(move |transaction| -> Result<_, Error> {
+                let mut execution = transaction.execution(parsed).map_err(storage)?.ok_or_else(|| {
+                    Error::new(ErrorCode::NotFound, format!("Execution {parsed} not found"))
+                })?;
+                let waiting = match execution.approval_id {
+                    Some(id) if execution.state == ExecutionState::Stopped => {
+                        transaction.approval(id).map_err(storage)?
+                    }
+                    _ => None,
+                };
+                let taken_back = match waiting {
+                    Some(mut approval) => {
+                        approval.withdraw()?;
+                        transaction.put_approval(&approval);
+                        transaction.journal(&JournalEvent::ApprovalWithdrawn {
+                            approval: Box::new(approval.clone()),
+                            person,
+                        });
+                        Some(approval)
+                    }
+                    None => {
+                        can_be_cancelled(&execution)?;
+                        None
+                    }
+                };
+                execution.state = ExecutionState::Terminated;
+                execution.interrupted = false;
+                execution.error = Some(CANCELLED.to_owned());
+                execution.updated_at = now;
+                transaction.put_execution(&execution);
+                if let Some((callback, body)) = &message {
+                    transaction.put_new_callback(callback, body);
+                    transaction.journal(&JournalEvent::CallbackQueued {
+                        callback: Box::new(callback.clone()),
+                        body: body.clone(),
+                    });
+                }
+                Ok(taken_back)
+            })
+            .await
+            .map_err(storage)??;
+        if let Some(approval) = taken_back {
+            self.inner.events.approval(&approval, None);
+            self.inner.notifications.withdraw(approval.id);
+        }
+        if let (Some(callback), Some(dispatcher)) = (queued, self.dispatcher()) {
+            dispatcher.put(&callback);
+        }
+        self.execution(id)
+    }
+}
+
+fn can_be_cancelled(execution: &Execution) -> Result<(), Error> {
+    if execution.state == ExecutionState::Stopped || execution.interrupted {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::NotWaiting,
+        format!(
+            "Execution {} is {}: only one that waits for an answer, or that a restart has ended, can be cancelled. \
+             Nothing was changed.",
+            execution.id, execution.state
+        ),
+    ))
+}
