@@ -228,7 +228,7 @@ export function InboxDetail({
         />
       ) : (
         <div className={styles.decided}>
-          <span>This question has its answer.</span>
+          <span>{shown.decision === null ? "Nobody can answer this question any more." : "This question has its answer."}</span>
           {next === null ? (
             <Button onPress={() => go("history", id)}>Show in History</Button>
           ) : (

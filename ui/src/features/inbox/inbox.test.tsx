@@ -163,6 +163,24 @@ describe("the inbox", () => {
     expect(screen.getByRole("status")).toHaveTextContent(`Approved: ${DEPLOY}`);
   });
 
+  it("takes a question back only after asking, and says so where the answers were", async () => {
+    const { platform, user } = drawApp();
+    await shown(DEPLOY);
+    const cancelled = () => platform.calls.filter(([name]) => name === "cancelExecution");
+    await user.click(await screen.findByRole("button", { name: "Take the question back" }));
+    const dialog = await screen.findByRole("alertdialog", { name: "Take this question back?" });
+    expect(cancelled()).toEqual([]);
+    platform.failNext("cancelExecution", new PlatformError("already-decided", "Approval already approved."));
+    await user.click(within(dialog).getByRole("button", { name: "Take it back" }));
+    expect(await within(dialog).findByText(/Approval already approved/)).toBeVisible();
+    await user.click(within(dialog).getByRole("button", { name: "Take it back" }));
+    expect(await screen.findByText("Nobody can answer this question any more.")).toBeVisible();
+    expect(screen.queryByRole("button", { name: "Approve" })).toBeNull();
+    expect(screen.getByText("The question was taken back before anybody answered.")).toBeVisible();
+    expect(cancelled()).toHaveLength(2);
+    expect(rows()).not.toContain(DEPLOY);
+  });
+
   it("works through the keyboard alone", async () => {
     const { platform, user } = drawApp();
     await shown(DEPLOY);
