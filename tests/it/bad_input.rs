@@ -429,6 +429,28 @@ fn flows_with_faults_name_them() {
 }
 
 #[test]
+fn a_flow_of_too_many_nodes_is_refused_in_time() {
+    let watched = Watched::new();
+    let reply = |index: usize| {
+        let id = format!("directReplyAgentflow_{index}");
+        json!({ "id": id, "data": { "id": id, "name": "directReplyAgentflow", "label": "Say", "inputs": {} } })
+    };
+    let mut large = gate();
+    large["nodes"]
+        .as_array_mut()
+        .expect("nodes")
+        .extend((2..10_001).map(reply));
+    let refused = import(&watched, &large.to_string());
+    watched.assert_refused("10,003 nodes", &refused, 400);
+    assert!(
+        refused.message().contains("10000 is the most"),
+        "{}",
+        refused.message()
+    );
+    watched.assert_alive();
+}
+
+#[test]
 fn a_template_with_an_unknown_reference_stays_as_it_is() {
     let setup = installation();
     let serve = setup.start();

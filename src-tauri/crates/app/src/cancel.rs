@@ -1,7 +1,8 @@
 //! Taking back what nobody should answer or go on with any more.
 
 use countersign_domain::{
-    CallbackKind, ErrorCode, Execution, ExecutionId, ExecutionState, JournalEvent, ResponseMode,
+    AlreadyDecided, Approval, ApprovalState, CallbackKind, ErrorCode, Execution, ExecutionId, ExecutionState,
+    JournalEvent, ResponseMode,
 };
 
 use crate::app::storage;
@@ -30,7 +31,11 @@ impl App {
             .execution(parsed)
             .map_err(storage)?
             .ok_or_else(unknown)?;
-        can_be_cancelled(&stored)?;
+        let asked = match stored.approval_id {
+            Some(id) => self.inner.store.approval(id).map_err(storage)?,
+            None => None,
+        };
+        can_be_cancelled(&stored, asked)?;
         let now = self.inner.clock.now();
         // Whoever waited has its answer already; the result of a cancelled run leaves as a callback only.
         let mut begun = self.begun_again(stored)?;
@@ -52,13 +57,11 @@ impl App {
                 let mut execution = transaction.execution(parsed).map_err(storage)?.ok_or_else(|| {
                     Error::new(ErrorCode::NotFound, format!("Execution {parsed} not found"))
                 })?;
-                let waiting = match execution.approval_id {
-                    Some(id) if execution.state == ExecutionState::Stopped => {
-                        transaction.approval(id).map_err(storage)?
-                    }
-                    _ => None,
+                let asked = match execution.approval_id {
+                    Some(id) => transaction.approval(id).map_err(storage)?,
+                    None => None,
                 };
-                let taken_back = match waiting {
+                let taken_back = match can_be_cancelled(&execution, asked)? {
                     Some(mut approval) => {
                         approval.withdraw()?;
                         transaction.put_approval(&approval);
@@ -68,10 +71,7 @@ impl App {
                         });
                         Some(approval)
                     }
-                    None => {
-                        can_be_cancelled(&execution)?;
-                        None
-                    }
+                    None => None,
                 };
                 execution.state = ExecutionState::Terminated;
                 execution.interrupted = false;
@@ -100,16 +100,20 @@ impl App {
     }
 }
 
-fn can_be_cancelled(execution: &Execution) -> Result<(), Error> {
-    if execution.state == ExecutionState::Stopped || execution.interrupted {
-        return Ok(());
+/// The question that waits, for an execution that can be cancelled; none where a restart has ended it.
+fn can_be_cancelled(execution: &Execution, asked: Option<Approval>) -> Result<Option<Approval>, Error> {
+    match asked {
+        _ if execution.interrupted => Ok(None),
+        Some(approval) if approval.state == ApprovalState::Pending => Ok(Some(approval)),
+        // Who was first says more than where the run stands.
+        Some(approval) => Err(AlreadyDecided(Box::new(approval)).into()),
+        None => Err(Error::new(
+            ErrorCode::NotWaiting,
+            format!(
+                "Execution {} is {}: only one that waits for an answer, or that a restart has ended, can be cancelled. \
+                 Nothing was changed.",
+                execution.id, execution.state
+            ),
+        )),
     }
-    Err(Error::new(
-        ErrorCode::NotWaiting,
-        format!(
-            "Execution {} is {}: only one that waits for an answer, or that a restart has ended, can be cancelled. \
-             Nothing was changed.",
-            execution.id, execution.state
-        ),
-    ))
 }
