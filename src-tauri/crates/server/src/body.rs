@@ -9,7 +9,7 @@ use countersign_app::Error;
 use countersign_domain::ErrorCode;
 use countersign_domain::json::{self, Beyond};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderName};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use serde_json::{Map, Value};
@@ -20,11 +20,6 @@ use crate::{Options, form};
 
 /// Bodies up to this size are read and parsed without further ado.
 const SMALL: usize = 64 << 10;
-
-/// How much of a body that is too large is read and thrown away, so that the client, which is still
-/// writing, gets to read the answer.
-const DRAINED: u64 = 256 << 20;
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// How bodies are read: the limits, and the memory that large ones share.
 #[derive(Debug)]
@@ -99,7 +94,7 @@ impl Bodies {
             return Ok(Received::nothing(None));
         }
         let kind = kind(headers);
-        let (bytes, room) = self.read(headers, body).await?;
+        let (bytes, room) = self.read(body).await?;
         let kind = match kind {
             Ok(kind) => kind,
             // A type says nothing about a body that is not there.
@@ -133,7 +128,7 @@ impl Bodies {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let kind = kind(headers);
-        let (bytes, _room) = self.read(headers, body).await?;
+        let (bytes, _room) = self.read(body).await?;
         if !matches!(kind, Ok(Kind::Json(Charset::Utf8))) {
             return Err(unsupported(format!(
                 "Content-Type {} is not read here: send JSON with Content-Type: application/json",
@@ -149,58 +144,34 @@ impl Bodies {
         })
     }
 
-    /// The bytes as they were sent. What is too large is read to its end, within bounds, and refused.
-    async fn read<B>(&self, headers: &HeaderMap, body: B) -> Result<(Bytes, Room<'_>), Error>
+    /// The bytes as they were sent.
+    async fn read<B>(&self, body: B) -> Result<(Bytes, Room<'_>), Error>
     where
         B: Body<Data = Bytes>,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
-        let hint = body.size_hint();
-        let (limit, announced) = (self.limit as u64, hint.exact());
-        let mut body = std::pin::pin!(body);
-        if hint.lower() > limit {
-            if !headers.contains_key(EXPECT) {
-                let _ = timeout(DRAIN_TIME, drain(body, 0)).await;
-            }
+        let announced = body.size_hint();
+        if announced.lower() > self.limit as u64 {
             return Err(too_large(self.limit));
         }
+        let announced = announced.exact().and_then(|size| usize::try_from(size).ok());
         let reading = async {
-            let size = usize::try_from(announced.unwrap_or(limit)).unwrap_or(self.limit);
-            let room = match u32::try_from(size.div_ceil(1024)) {
-                Ok(permits) if size > SMALL => self.memory.acquire_many(permits).await.ok(),
-                _ => None,
-            };
-            let mut first = Bytes::new();
-            let mut rest = BytesMut::new();
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| invalid("The body ended early").caused_by(error))?;
-                let Ok(data) = frame.into_data() else { continue };
-                if first.len() + rest.len() + data.len() > self.limit {
-                    let seen = (first.len() + rest.len() + data.len()) as u64;
-                    drop((first, rest));
-                    let _ = timeout(DRAIN_TIME, drain(body.as_mut(), seen)).await;
-                    return Err(too_large(self.limit));
-                }
-                if first.is_empty() && rest.is_empty() {
-                    first = data;
-                    continue;
-                }
-                if rest.is_empty() {
-                    rest.reserve(
-                        size.min(self.limit)
-                            .max(first.len() + data.len())
-                            .min(SMALL.max(size)),
-                    );
-                    rest.extend_from_slice(&first);
-                    first = Bytes::new();
-                }
-                rest.extend_from_slice(&data);
-            }
-            Ok((if rest.is_empty() { first } else { rest.freeze() }, room))
+            // One that does not tell its size may be as large as allowed.
+            let room = self.room(announced.unwrap_or(self.limit)).await;
+            Ok((collect(body, announced, self.limit).await?, room))
         };
         timeout(self.timeout, reading).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorCode::Invalid, "The body did not arrive in time").with_status(408))
         })
+    }
+
+    /// Waits for room for a body of this size.
+    async fn room(&self, size: usize) -> Room<'_> {
+        if size <= SMALL {
+            return None;
+        }
+        let permits = u32::try_from(size.div_ceil(1024)).ok()?;
+        self.memory.acquire_many(permits).await.ok()
     }
 
     async fn decompress(&self, headers: &HeaderMap, bytes: Bytes) -> Result<Bytes, Error> {
@@ -244,14 +215,31 @@ impl Bodies {
     }
 }
 
-/// Reads and forgets, up to [`DRAINED`] bytes.
-async fn drain<B: Body<Data = Bytes>>(mut body: std::pin::Pin<&mut B>, mut seen: u64) {
-    while seen <= DRAINED {
-        match body.frame().await {
-            Some(Ok(frame)) => seen += frame.data_ref().map_or(0, |data| data.len() as u64),
-            Some(Err(_)) | None => return,
+/// A whole body, refused as soon as it is larger than allowed. One that came in a single piece is not copied.
+async fn collect<B>(body: B, announced: Option<usize>, limit: usize) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes>,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let mut body = std::pin::pin!(body);
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| invalid("The body ended early").caused_by(error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + all.len() + data.len() > limit {
+            return Err(too_large(limit));
         }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+            continue;
+        }
+        if all.is_empty() {
+            all.reserve(announced.unwrap_or(SMALL).max(first.len() + data.len()));
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&data);
     }
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 /// Does work of this size here if it is short, else on a thread that may be kept busy.

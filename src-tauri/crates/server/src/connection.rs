@@ -9,7 +9,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::Response;
 use countersign_app::App;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::front::Front;
+use crate::linger::{Lingering, Unread};
 use crate::{Options, guards};
 
 /// The largest head of a request, and the size of the buffer that bodies are read through.
@@ -43,7 +48,8 @@ pub async fn serve<F: Future>(
         ));
     }
     let limit = Arc::new(Semaphore::new(options.connections));
-    let (header_timeout, shutdown_timeout) = (options.header_timeout, options.shutdown_timeout);
+    let (header_timeout, body_timeout) = (options.header_timeout, options.body_timeout);
+    let shutdown_timeout = options.shutdown_timeout;
     let front = Arc::new(Front::new(app, options));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -85,14 +91,19 @@ pub async fn serve<F: Future>(
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
         let front = Arc::clone(&front);
+        let unread = Unread::default();
+        let stream = Lingering::new(stream, unread.clone(), body_timeout);
         let service = service_fn(move |request| {
-            let front = Arc::clone(&front);
-            async move { Ok::<_, Infallible>(front.handle(request).await) }
+            let (front, unread) = (Arc::clone(&front), unread.clone());
+            async move { Ok::<_, Infallible>(answer(&front, &unread, request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(header_timeout)
             .max_buf_size(HEAD)
+            // What was asked for in full is carried out and answered, also if its caller sends no more, or is gone:
+            // without this an end that arrives together with the call takes the call away unseen.
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         connections.spawn(async move {
@@ -114,4 +125,16 @@ pub async fn serve<F: Future>(
     }
     connections.shutdown().await;
     Ok(())
+}
+
+/// Answers one request of a connection. An answer that did not wait for the whole body is the last one: where
+/// the next request begins is not known.
+async fn answer(front: &Front, unread: &Unread, request: Request<Incoming>) -> Response {
+    let mut response = front.handle(request.map(|body| unread.watch(body))).await;
+    if unread.get() {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }

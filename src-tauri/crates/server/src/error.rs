@@ -78,6 +78,11 @@ fn answer(error: &Error, approval: Option<ApprovalSummary>) -> Response {
     response
 }
 
+/// 404 for an address that is no route, no page and no file.
+pub(crate) fn nothing_here() -> Error {
+    Error::new(ErrorCode::NotFound, "There is nothing under this address")
+}
+
 /// A value as a JSON answer.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {

@@ -37,6 +37,24 @@ pub(crate) struct Shared {
     auth: Auth,
 }
 
+impl Shared {
+    /// Carries out a use case to its end whatever happens to the connection: a caller that hangs up does not
+    /// take back what it asked for (webhook spec §8.1). What is ready at once costs no task.
+    pub(crate) async fn carry_out<T, F>(&self, work: impl FnOnce(App) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let mut work = Box::pin(work(self.app.clone()));
+        match std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+            Poll::Ready(done) => done,
+            Poll::Pending => tokio::spawn(work).await.map_err(|error| {
+                Error::new(ErrorCode::Internal, "The request failed inside").caused_by(error)
+            })?,
+        }
+    }
+}
+
 /// The service. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Front {
@@ -153,20 +171,6 @@ fn protect(response: &mut Response) {
         .or_insert(HeaderValue::from_static(
             "default-src 'none'; frame-ancestors 'none'",
         ));
-}
-
-/// Runs to its end whatever happens to the connection: a caller that hangs up does not take back what it
-/// asked for (webhook spec §8.1). What is ready at once costs no task.
-pub(crate) async fn uninterrupted<T: Send + 'static>(
-    future: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Error> {
-    let mut future = Box::pin(future);
-    match std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
-        Poll::Ready(done) => Ok(done),
-        Poll::Pending => tokio::spawn(future)
-            .await
-            .map_err(|error| Error::new(ErrorCode::Internal, "The request failed inside").caused_by(error)),
-    }
 }
 
 impl Service<Request<Body>> for Front {

@@ -12,6 +12,7 @@ mod error;
 mod form;
 mod front;
 mod guards;
+mod linger;
 mod routes;
 
 use std::path::PathBuf;
@@ -40,7 +41,8 @@ pub struct Options {
     pub event_streams: usize,
     /// How long a client may take for the head of a request, and how long an idle connection is kept. 10 s.
     pub header_timeout: Duration,
-    /// How long a client may take for the body of a request; after it 408. 30 s.
+    /// How long a client may take for the body of a request, after it 408; and how long one may go on sending
+    /// after an answer that did not wait for the whole body. 30 s.
     pub body_timeout: Duration,
     /// How long requests under way may take once the server closes. 5 s.
     pub shutdown_timeout: Duration,

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{Answer, Id, body, invalid, ok, query};
 use crate::error::Failure;
-use crate::front::{Shared, uninterrupted};
+use crate::front::Shared;
 
 /// Which of our own clients calls: `inbox` or `cli`; every other program is `api`. A browser need not say it.
 const SURFACE: &str = "x-countersign-surface";
@@ -37,11 +37,9 @@ pub(super) async fn decide(State(shared): State<Arc<Shared>>, Id(id): Id, reques
     let surface = surface(request.headers())?;
     let person = person(request.headers());
     let decision: DecisionRequest = body(&shared, request).await?;
-    let app = shared.app.clone();
-    Ok(ok(&uninterrupted(async move {
-        app.decide(&id, decision, surface, person).await
-    })
-    .await??))
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.decide(&id, decision, surface, person).await })
+        .await?))
 }
 
 fn surface(headers: &HeaderMap) -> Result<Surface, Failure> {

@@ -7,7 +7,7 @@ use countersign_app::view::CallbackQuery;
 use http::Uri;
 
 use super::{Answer, Id, ok, query};
-use crate::front::{Shared, uninterrupted};
+use crate::front::Shared;
 
 /// `GET`
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
@@ -22,6 +22,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answe
 
 /// `POST …/{id}/redeliver`: tries at once, with the same id and the same bytes.
 pub(super) async fn redeliver(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
-    let app = shared.app.clone();
-    Ok(ok(&uninterrupted(async move { app.redeliver(&id).await }).await??))
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.redeliver(&id).await })
+        .await?))
 }

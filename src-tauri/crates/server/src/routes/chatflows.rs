@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{Answer, Id, body, nothing, ok, text};
-use crate::front::{Shared, uninterrupted};
+use crate::front::Shared;
 
 /// `GET`
 pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer {
@@ -24,11 +24,9 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answe
 /// `POST`: `{"name", "flowData", …}`, or the file of an export as it is.
 pub(super) async fn import(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
     let text = text(&shared, request).await?;
-    let app = shared.app.clone();
-    Ok(ok(&uninterrupted(
-        async move { app.import_flow(&text, None).await },
-    )
-    .await??))
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.import_flow(&text, None).await })
+        .await?))
 }
 
 /// What a replacement names beside a document.
@@ -47,32 +45,34 @@ pub(super) async fn replace(State(shared): State<Arc<Shared>>, Id(id): Id, reque
     let replacement: Replacement = serde_json::from_str(&text).unwrap_or_default();
     let renamed =
         replacement.flow_data.is_none() && replacement.nodes.is_none() && replacement.name.is_some();
-    let app = shared.app.clone();
-    let view = uninterrupted(async move {
+    let view = shared.carry_out(|app| async move {
         let document = (!renamed).then_some(text.as_str());
         app.replace_flow(&id, document, replacement.name.as_deref()).await
     });
-    Ok(ok(&view.await??))
+    Ok(ok(&view.await?))
 }
 
 /// `DELETE …/{id}`: ends new calls; approvals that wait keep their flow.
 pub(super) async fn delete(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
-    let app = shared.app.clone();
-    uninterrupted(async move { app.delete_flow(&id).await }).await??;
+    shared
+        .carry_out(|app| async move { app.delete_flow(&id).await })
+        .await?;
     Ok(ok(&json!({ "raw": [], "affected": 1 })))
 }
 
 /// `POST …/{id}/webhook-secret`: a new secret, shown this once.
 pub(super) async fn create_secret(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
-    let app = shared.app.clone();
-    let secret = uninterrupted(async move { app.create_webhook_secret(&id).await }).await??;
+    let secret = shared
+        .carry_out(|app| async move { app.create_webhook_secret(&id).await })
+        .await?;
     Ok(ok(&json!({ "webhookSecret": secret })))
 }
 
 /// `DELETE …/{id}/webhook-secret`
 pub(super) async fn delete_secret(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
-    let app = shared.app.clone();
-    uninterrupted(async move { app.delete_webhook_secret(&id).await }).await??;
+    shared
+        .carry_out(|app| async move { app.delete_webhook_secret(&id).await })
+        .await?;
     Ok(nothing())
 }
 
@@ -84,9 +84,7 @@ pub(super) async fn policy(State(shared): State<Arc<Shared>>, Id(id): Id) -> Ans
 /// `PUT …/{id}/policy`
 pub(super) async fn set_policy(State(shared): State<Arc<Shared>>, Id(id): Id, request: Request) -> Answer {
     let policy: RunPolicy = body(&shared, request).await?;
-    let app = shared.app.clone();
-    Ok(ok(&uninterrupted(async move {
-        app.set_flow_policy(&id, policy).await
-    })
-    .await??))
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.set_flow_policy(&id, policy).await })
+        .await?))
 }

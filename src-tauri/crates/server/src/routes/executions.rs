@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approvals::person;
 use super::{Answer, Id, ok, query};
-use crate::front::{Shared, uninterrupted};
+use crate::front::Shared;
 
 /// What Flowise's clients send; what is not listed is ignored, as there.
 #[derive(Debug, Deserialize)]
@@ -71,20 +71,16 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, Id(id): Id, uri: Uri
 
 /// `POST …/{id}/continue`: goes on with what a restart had ended.
 pub(super) async fn go_on(State(shared): State<Arc<Shared>>, Id(id): Id, headers: HeaderMap) -> Answer {
-    let app = shared.app.clone();
     let person = person(&headers);
-    Ok(ok(&uninterrupted(async move {
-        app.continue_execution(&id, person).await
-    })
-    .await??))
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.continue_execution(&id, person).await })
+        .await?))
 }
 
 /// `POST …/{id}/cancel`: takes back what waits, or gives up what a restart had ended.
 pub(super) async fn cancel(State(shared): State<Arc<Shared>>, Id(id): Id, headers: HeaderMap) -> Answer {
-    let app = shared.app.clone();
     let person = person(&headers);
-    Ok(ok(&uninterrupted(async move {
-        app.cancel_execution(&id, person).await
-    })
-    .await??))
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.cancel_execution(&id, person).await })
+        .await?))
 }

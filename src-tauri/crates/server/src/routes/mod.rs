@@ -31,6 +31,7 @@ use crate::error::{self, Failure};
 use crate::front::Shared;
 
 type Answer = Result<Response, Failure>;
+
 /// The identifier in the path. One that is not text in UTF-8 is refused as every other bad request is.
 struct Id(String);
 

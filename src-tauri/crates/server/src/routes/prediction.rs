@@ -8,7 +8,7 @@ use countersign_app::{Error, PredictionRequest, WebhookReply};
 use countersign_domain::ErrorCode;
 
 use super::{Id, reply};
-use crate::front::{Shared, uninterrupted};
+use crate::front::Shared;
 
 /// Without an id nothing can be run.
 pub(super) async fn no_flow() -> Response {
@@ -32,8 +32,9 @@ async fn predict(shared: &Shared, flow_id: String, request: Request) -> Result<W
         body: received.value,
     };
     tracing::debug!(flow = prediction.flow_id, "prediction");
-    let app = shared.app.clone();
-    let answer = uninterrupted(async move { app.predict(prediction).await }).await?;
+    let answer = shared
+        .carry_out(|app| async move { app.predict(prediction).await })
+        .await;
     drop(received.room);
     answer
 }

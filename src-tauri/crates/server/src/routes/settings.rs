@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use countersign_app::view::SettingsChange;
 
 use super::{Answer, body, nothing, ok};
-use crate::front::{Shared, uninterrupted};
+use crate::front::Shared;
 
 /// `GET`
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Answer {
@@ -16,11 +16,9 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Answer {
 /// `PATCH`: what is absent stays.
 pub(super) async fn change(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
     let change: SettingsChange = body(&shared, request).await?;
-    let app = shared.app.clone();
-    Ok(ok(&uninterrupted(
-        async move { app.change_settings(change).await },
-    )
-    .await??))
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.change_settings(change).await })
+        .await?))
 }
 
 /// `POST …/test-callback`: 200 with what came of it, also when it was not delivered.

@@ -6,11 +6,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use countersign_app::Error;
-use countersign_domain::ErrorCode;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY};
-use http::{HeaderValue, Method, StatusCode};
-use tower::ServiceExt;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use tower_http::services::ServeDir;
 
 use crate::error;
@@ -21,6 +18,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
+/// The one address of all pages of the user interface: it tells them apart behind `#`.
+const PAGE: &str = "/";
+
 const MISSING: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Countersign</title>\n\
     <h1>Countersign runs</h1>\n\
     <p>The user interface was not built, so there is nothing to show here. Build it with \
@@ -29,58 +29,52 @@ const MISSING: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-
 
 /// Whatever no other route has: a file of the user interface, its page, or 404.
 pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    if request.uri().path().starts_with("/api/") {
-        return nothing_here();
+    let path = request.uri().path().to_owned();
+    if path.starts_with("/api/") {
+        return error::compatible(&error::nothing_here());
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return error::method_not_allowed(request.method(), Some("GET, HEAD"));
     }
-    let path = request.uri().path().to_owned();
     let found = match &shared.options.dist {
         Some(dist) => file(dist, request).await,
         None => None,
     };
     let mut response = match found {
         Some(response) => response,
-        // The pages of the user interface are told apart behind `#`, so there is one address for all.
-        None if path == "/" => missing(),
-        None => return nothing_here(),
+        None if path == PAGE => missing(),
+        None => return error::compatible(&error::nothing_here()),
     };
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(
-        HeaderName::from_static("x-frame-options"),
-        HeaderValue::from_static("DENY"),
-    );
     // The build names files in `assets` by their content; all others are asked for again.
     let cache = match path.starts_with("/assets/") && response.status().is_success() {
         true => "public, max-age=31536000, immutable",
         false => "no-cache",
     };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (CACHE_CONTROL, cache),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static(cache));
-    response
 }
 
-/// A file of the user interface, if there is one at this path.
-async fn file(dist: &Path, request: Request) -> Option<Response> {
-    let found = serve(&ServeDir::new(dist), request).await;
-    (found.status() != StatusCode::NOT_FOUND).then_some(found)
-}
-
-fn nothing_here() -> Response {
-    error::compatible(&Error::new(
-        ErrorCode::NotFound,
-        "There is nothing under this address",
-    ))
-}
-
-async fn serve(folder: &ServeDir, request: Request) -> Response {
-    match folder.clone().oneshot(request).await {
-        Ok(response) => response.map(Body::new),
-        Err(never) => match never {},
+/// A file of the user interface, if there is one at this path. A folder is none, and neither is a name that no
+/// file can have.
+async fn file(dist: &Path, mut request: Request) -> Option<Response> {
+    if request.uri().path() == PAGE {
+        *request.uri_mut() = Uri::from_static("/index.html");
+    }
+    let mut folder = ServeDir::new(dist).append_index_html_on_directories(false);
+    match folder.try_call(request).await {
+        Ok(found) => (found.status() != StatusCode::NOT_FOUND).then(|| found.map(Body::new)),
+        Err(error) => {
+            tracing::debug!(%error, "a file of the user interface could not be read");
+            None
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use countersign_app::view::VariableChange;
 
 use super::{Answer, Id, body, nothing, ok};
-use crate::front::{Shared, uninterrupted};
+use crate::front::Shared;
 
 /// `GET`: all by name, secrets without their values.
 pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer {
@@ -16,16 +16,15 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer {
 /// `PUT …/{name}`
 pub(super) async fn set(State(shared): State<Arc<Shared>>, Id(name): Id, request: Request) -> Answer {
     let change: VariableChange = body(&shared, request).await?;
-    let app = shared.app.clone();
-    Ok(ok(&uninterrupted(async move {
-        app.set_variable(&name, change).await
-    })
-    .await??))
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.set_variable(&name, change).await })
+        .await?))
 }
 
 /// `DELETE …/{name}`: 204.
 pub(super) async fn delete(State(shared): State<Arc<Shared>>, Id(name): Id) -> Answer {
-    let app = shared.app.clone();
-    uninterrupted(async move { app.delete_variable(&name).await }).await??;
+    shared
+        .carry_out(|app| async move { app.delete_variable(&name).await })
+        .await?;
     Ok(nothing())
 }

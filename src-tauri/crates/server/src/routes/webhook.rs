@@ -11,8 +11,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::reply;
-use crate::front::{Shared, uninterrupted};
-use crate::{body, form};
+use crate::front::Shared;
+use crate::{body, error, form};
 
 /// Answers one call.
 pub(crate) async fn call<B>(shared: &Shared, request: Request<B>) -> Response
@@ -39,8 +39,9 @@ where
         raw_body: received.raw,
     };
     tracing::debug!(flow = webhook.flow_id, method = webhook.method, "webhook");
-    let app = shared.app.clone();
-    let reply = uninterrupted(async move { app.webhook(webhook).await }).await?;
+    let reply = shared
+        .carry_out(|app| async move { app.webhook(webhook).await })
+        .await;
     drop(received.room);
     reply
 }
@@ -58,10 +59,7 @@ fn flow_id(uri: &Uri) -> Result<String, Error> {
         .with_status(412));
     }
     if segment.contains('/') {
-        return Err(Error::new(
-            ErrorCode::NotFound,
-            "There is nothing under this address",
-        ));
+        return Err(error::nothing_here());
     }
     if !form::well_formed(segment.as_bytes()) {
         return Err(malformed());

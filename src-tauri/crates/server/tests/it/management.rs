@@ -1,11 +1,9 @@
 //! The management API: its token, its routes, its refusals.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use serde_json::{Value, json};
 
-use crate::support::{House, gate_flow, reply_flow, request};
+use crate::support::{House, SOON, eventually, gate_flow, reply_flow, request};
 
 const ID: &str = "01890000-0000-7000-8000-000000000001";
 
@@ -20,8 +18,15 @@ async fn nothing_without_the_token() {
         ("DELETE", "/api/v1/chatflows/x"),
         ("POST", "/api/v1/chatflows/x/webhook-secret"),
         ("DELETE", "/api/v1/chatflows/x/webhook-secret"),
+        ("GET", "/api/v1/chatflows/x/policy"),
+        ("PUT", "/api/v1/chatflows/x/policy"),
+        ("GET", "/api/v1/variables"),
+        ("PUT", "/api/v1/variables/x"),
+        ("DELETE", "/api/v1/variables/x"),
         ("GET", "/api/v1/executions"),
         ("GET", "/api/v1/executions/x"),
+        ("POST", "/api/v1/executions/x/continue"),
+        ("POST", "/api/v1/executions/x/cancel"),
         ("GET", "/api/v1/approvals"),
         ("GET", "/api/v1/approvals/x"),
         ("POST", "/api/v1/approvals/x/decision"),
@@ -419,13 +424,14 @@ async fn waiting_for_an_answer() {
     assert_eq!(early.json()["state"], "pending", "{early:?}");
     let body = json!({ "outcome": "approve" });
     let path = format!("/api/v1/approvals/{id}/decision");
-    let waiting = wait(60);
-    let decide = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        house.manage("POST", &path, Some(&body)).await
-    };
-    let both = async { tokio::join!(house.manage("GET", &waiting, None), decide) };
-    let (waited, decided) = tokio::time::timeout(Duration::from_secs(10), both)
+    let patient = wait(60);
+    let mut waiting = std::pin::pin!(house.manage("GET", &patient, None));
+    assert!(
+        futures_util::poll!(waiting.as_mut()).is_pending(),
+        "it waits before there is an answer"
+    );
+    let decided = house.manage("POST", &path, Some(&body)).await;
+    let waited = tokio::time::timeout(SOON, waiting)
         .await
         .expect("the wait ends with the answer");
     assert_eq!(
@@ -496,6 +502,151 @@ async fn executions_have_flowises_shape() {
             .0,
         400
     );
+}
+
+#[tokio::test]
+async fn only_what_a_restart_ended_can_go_on() {
+    let house = House::open().await;
+    let stopped = stopped(&house).await;
+    let path = format!("/api/v1/executions/{}", stopped["executionId"].as_str().unwrap());
+    let go_on = format!("{path}/continue");
+    let before = house.manage("GET", &path, None).await;
+    assert_eq!(before.json().get("interrupted"), None, "{before:?}");
+    let answer = house.manage("POST", &go_on, None).await;
+    let (status, message) = answer.refusal();
+    assert_eq!((status, &answer.json()["code"]), (409, &json!("not-waiting")));
+    assert!(
+        message.contains("STOPPED"),
+        "it says where the run stands: {message}"
+    );
+    assert_eq!(
+        house.manage("GET", &path, None).await.json(),
+        before.json(),
+        "nothing changed"
+    );
+    let get = house.manage("GET", &go_on, None).await;
+    assert_eq!((get.refusal().0, get.header("allow")), (405, "POST"));
+    for unknown in [ID, "x"] {
+        let path = format!("/api/v1/executions/{unknown}/continue");
+        assert_eq!(
+            house.manage("POST", &path, None).await.refusal().0,
+            404,
+            "{unknown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn callbacks_of_one_execution() {
+    let house = House::open().await;
+    // Nobody listens there: what is sent stays in the list.
+    let change = json!({ "callbackUrl": "http://127.0.0.1:9/cb" });
+    house
+        .manage("PATCH", "/api/v1/settings", Some(&change))
+        .await
+        .json();
+    let path = house
+        .import(&gate_flow(json!({ "webhookResponseMode": "async" })))
+        .await;
+    for item in ["one", "two"] {
+        assert_eq!(house.post(&path, &json!({ "item": item })).await.status, 202);
+    }
+    let list = async |query: &str| {
+        house
+            .manage("GET", &format!("/api/v1/callbacks{query}"), None)
+            .await
+    };
+    eventually("both runs ask", async || list("").await.json()["waiting"] == 2).await;
+    let all = list("").await.json()["callbacks"].clone();
+    for callback in all.as_array().unwrap() {
+        let execution = callback["executionId"].as_str().unwrap();
+        let page = list(&format!("?execution={execution}&state=waiting"))
+            .await
+            .json();
+        assert_eq!(
+            (
+                page["callbacks"].as_array().unwrap().len(),
+                &page["callbacks"][0]["id"]
+            ),
+            (1, &callback["id"]),
+            "its own and no other: {page}"
+        );
+        assert_eq!(callback.get("body"), None, "a list carries no bodies: {callback}");
+        let path = format!("/api/v1/callbacks/{}", callback["id"].as_str().unwrap());
+        let whole = house.manage("GET", &path, None).await.json();
+        assert_eq!(
+            whole["body"].as_str().map(|body| body.len() as u64),
+            callback["bodyBytes"].as_u64(),
+            "the one that is asked for has it: {whole}"
+        );
+    }
+    assert_eq!(
+        list(&format!("?execution={ID}")).await.json()["callbacks"],
+        json!([]),
+        "an execution that nothing reports on"
+    );
+    assert_eq!(list("?execution=x").await.refusal().0, 400);
+}
+
+#[tokio::test]
+async fn lists_show_what_a_list_needs() {
+    let house = House::open().await;
+    let stopped = stopped(&house).await;
+    let page = house.manage("GET", "/api/v1/approvals", None).await.json();
+    let (entry, path) = (
+        &page["approvals"][0],
+        format!("/api/v1/approvals/{}", stopped["action"]["id"].as_str().unwrap()),
+    );
+    let whole = house.manage("GET", &path, None).await.json();
+    for key in ["payload", "ifApproved", "ifRejected"] {
+        assert_eq!(entry.get(key), None, "{key} in a list: {entry}");
+        assert!(
+            !whole[key].is_null(),
+            "{key} of the one that is asked for: {whole}"
+        );
+    }
+    assert!(
+        entry["payloadBytes"].as_u64().is_some_and(|bytes| bytes > 0),
+        "{entry}"
+    );
+    assert_eq!(entry["bodyTruncated"], false, "{entry}");
+}
+
+#[tokio::test]
+async fn addresses_and_queries_that_are_no_text_are_refused_as_every_bad_request() {
+    let house = House::open().await;
+    for (method, path) in [
+        ("GET", "approvals/%ff"),
+        ("POST", "approvals/%ff/decision"),
+        ("GET", "approvals/%ff/wait"),
+        ("GET", "chatflows/%ff"),
+        ("PUT", "chatflows/%ff"),
+        ("DELETE", "chatflows/%ff"),
+        ("POST", "chatflows/%ff/webhook-secret"),
+        ("GET", "chatflows/%ff/policy"),
+        ("GET", "executions/%ff"),
+        ("POST", "executions/%ff/continue"),
+        ("GET", "callbacks/%ff"),
+        ("POST", "callbacks/%ff/redeliver"),
+        ("DELETE", "variables/%ff"),
+        ("POST", "prediction/%ff"),
+        ("POST", "webhook/%ff"),
+        ("POST", "webhook/%c3%28"),
+        ("GET", "approvals?limit=%ff"),
+        ("GET", "approvals?limit=-1"),
+        ("GET", "executions?limit=many"),
+        ("GET", "callbacks?limit=1&limit=2"),
+        ("GET", "executions/x?explain=perhaps"),
+    ] {
+        let answer = house.manage(method, &format!("/api/v1/{path}"), None).await;
+        let (status, message) = answer.refusal();
+        assert_eq!(status, 400, "{method} {path}: {message}");
+        assert!(!message.is_empty(), "{method} {path}");
+    }
+    for path in ["approvals", "executions", "callbacks"] {
+        let answer = house.manage("GET", &format!("/api/v1/{path}/%zz"), None).await;
+        assert_eq!(answer.refusal().0, 404, "{path}: text, but nobody's name");
+    }
 }
 
 #[tokio::test]

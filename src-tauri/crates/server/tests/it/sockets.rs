@@ -8,9 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::support::{Listening, gate_flow, reply_flow};
-
-const SOON: Duration = Duration::from_secs(10);
+use crate::support::{Listening, SOON, eventually, gate_flow, reply_flow};
 
 async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
     let mut text = String::new();
@@ -32,6 +30,26 @@ async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
     text
 }
 
+/// Reads one answer of a connection that stays open, to the end that its head names.
+async fn read_answer(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    timeout(SOON, async {
+        while !text.ends_with(b"\r\n\r\n") {
+            text.push(stream.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8_lossy(&text).to_ascii_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.expect("a length").parse().unwrap()];
+        stream.read_exact(&mut body).await.unwrap();
+        text.extend_from_slice(&body);
+    })
+    .await
+    .expect("a whole answer");
+    String::from_utf8(text).unwrap()
+}
+
 #[tokio::test]
 async fn two_requests_on_one_connection() {
     let server = Listening::open(Options::default()).await;
@@ -49,13 +67,9 @@ async fn two_requests_on_one_connection() {
             .write_all(format!("{head}{body}").as_bytes())
             .await
             .unwrap();
-        let answer = read_until(&mut stream, &format!("Hello {who}")).await;
+        let answer = read_answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        // The rest of this answer must not be taken for the next one.
-        while timeout(Duration::from_millis(50), stream.read(&mut [0; 4096]))
-            .await
-            .is_ok()
-        {}
+        assert!(answer.contains(&format!("Hello {who}")), "{answer}");
     }
     let answer = server
         .exchange(server.head("HEAD", &path, &[("connection", "close")]).as_bytes())
@@ -110,51 +124,81 @@ async fn a_slow_body_is_cut_off() {
     assert_eq!(server.house.traces().await, (0, 0));
 }
 
+/// How a body is sent.
+#[derive(Debug, Clone, Copy)]
+enum Framing {
+    /// With its length.
+    Length,
+    /// In pieces, its length unknown.
+    Chunked,
+    /// With its length and a question whether to send it, but without waiting for the answer.
+    Expect,
+}
+
+/// Sends 70 MiB as a client that reads only once it has sent everything, and returns the whole answer. Fails
+/// where that client would fail: if the connection breaks before the answer was read to its end.
+async fn flood(server: &Listening, framing: Framing, path: &str, more: &[(&str, &str)]) -> String {
+    const PIECE: usize = 1 << 20;
+    const PIECES: usize = 70;
+    let length = (PIECE * PIECES).to_string();
+    let mut headers = vec![("content-type", "application/json")];
+    match framing {
+        Framing::Length => headers.push(("content-length", &length)),
+        Framing::Chunked => headers.push(("transfer-encoding", "chunked")),
+        Framing::Expect => headers.extend([("content-length", length.as_str()), ("expect", "100-continue")]),
+    }
+    headers.extend_from_slice(more);
+    let piece = vec![b'x'; PIECE];
+    let exchange = async {
+        let mut stream = server.connect().await;
+        stream
+            .write_all(server.head("POST", path, &headers).as_bytes())
+            .await?;
+        for _ in 0..PIECES {
+            match framing {
+                Framing::Chunked => {
+                    stream.write_all(format!("{PIECE:x}\r\n").as_bytes()).await?;
+                    stream.write_all(&piece).await?;
+                    stream.write_all(b"\r\n").await?;
+                }
+                Framing::Length | Framing::Expect => stream.write_all(&piece).await?,
+            }
+        }
+        if matches!(framing, Framing::Chunked) {
+            stream.write_all(b"0\r\n\r\n").await?;
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    timeout(SOON, exchange)
+        .await
+        .unwrap_or_else(|_| panic!("{framing:?} {path}: no end"))
+        .unwrap_or_else(|error| panic!("{framing:?} {path}: the connection broke: {error}"))
+}
+
 #[tokio::test]
 async fn a_body_that_is_far_too_large_gets_its_answer() {
     let server = Listening::open(Options::default()).await;
     let path = server.house.import(&reply_flow(json!({}))).await;
-    let length = 70 << 20;
-    let mut bytes = server
-        .head(
-            "POST",
-            &path,
-            &[
-                ("content-type", "application/json"),
-                ("content-length", &length.to_string()),
-                ("connection", "close"),
-            ],
-        )
-        .into_bytes();
-    let start = bytes.len();
-    bytes.extend_from_slice(b"{\"who\":\"");
-    bytes.resize(start + length - 2, b'x');
-    bytes.extend_from_slice(b"\"}");
-    let answer = timeout(SOON, server.exchange(&bytes)).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert!(answer.contains("request entity too large"), "{answer}");
-
-    // The same without an announced length.
-    let chunked = server.head(
-        "POST",
-        &path,
-        &[
-            ("content-type", "application/json"),
-            ("transfer-encoding", "chunked"),
-            ("connection", "close"),
-        ],
-    );
-    let mut pieces = chunked.into_bytes();
-    for _ in 0..70 {
-        pieces.extend_from_slice(b"100000\r\n");
-        pieces.resize(pieces.len() + (1 << 20), b'x');
-        pieces.extend_from_slice(b"\r\n");
+    let token = format!("Bearer {}", server.house.app.api_token());
+    let authorized = [("authorization", token.as_str())];
+    for framing in [Framing::Length, Framing::Chunked, Framing::Expect] {
+        for (path, headers) in [(path.as_str(), &[][..]), ("/api/v1/chatflows", &authorized[..])] {
+            let answer = flood(&server, framing, path, headers).await;
+            assert!(answer.starts_with("HTTP/1.1 413"), "{framing:?} {path}: {answer}");
+            assert!(
+                answer.contains("request entity too large"),
+                "{framing:?} {path}: {answer}"
+            );
+            assert!(
+                answer.to_ascii_lowercase().contains("connection: close"),
+                "{framing:?} {path}: {answer}"
+            );
+        }
     }
-    pieces.extend_from_slice(b"0\r\n\r\n");
-    let answer = timeout(SOON, server.exchange(&pieces)).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 
-    // A client that asks first is told before it sends anything.
+    // A client that asks first, and waits, is told before it sends anything.
     let mut asking = server.connect().await;
     let head = server.head(
         "POST",
@@ -175,6 +219,62 @@ async fn a_body_that_is_far_too_large_gets_its_answer() {
         200,
         "the next good request works"
     );
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_by_its_head_gets_its_answer_whatever_it_sends() {
+    let server = Listening::open(Options::default()).await;
+    let path = server.house.import(&reply_flow(json!({}))).await;
+    for (path, headers, status) in [
+        ("/api/v1/chatflows", &[][..], 401),
+        (path.as_str(), &[("origin", "https://evil.example")][..], 403),
+        ("/metrics", &[][..], 405),
+    ] {
+        for framing in [Framing::Length, Framing::Chunked] {
+            let answer = flood(&server, framing, path, headers).await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{framing:?} {path}: {answer}"
+            );
+        }
+    }
+    assert_eq!(server.house.traces().await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_body_without_an_end_is_cut_off() {
+    let options = Options {
+        body_timeout: Duration::from_millis(300),
+        ..Options::default()
+    };
+    let server = Listening::open(options).await;
+    let path = server.house.import(&reply_flow(json!({}))).await;
+    let headers = [
+        ("content-type", "application/json"),
+        ("transfer-encoding", "chunked"),
+    ];
+    let (mut reader, mut writer) = server.connect().await.into_split();
+    let head = server.head("POST", &path, &headers);
+    let sending = tokio::spawn(async move {
+        writer.write_all(head.as_bytes()).await?;
+        let piece = format!("100000\r\n{}\r\n", "x".repeat(1 << 20));
+        loop {
+            writer.write_all(piece.as_bytes()).await?;
+        }
+        #[expect(unreachable_code, reason = "it says what the block is of")]
+        Ok::<_, std::io::Error>(())
+    });
+    let mut answer = String::new();
+    timeout(SOON, reader.read_to_string(&mut answer))
+        .await
+        .expect("it is answered while it sends")
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    timeout(SOON, sending)
+        .await
+        .expect("it is not read for ever")
+        .unwrap()
+        .expect_err("sending ends only by the connection");
 }
 
 #[tokio::test]
@@ -313,22 +413,59 @@ async fn a_caller_that_hangs_up_does_not_stop_the_run() {
         // Gone before the decision is on the disk.
         drop(stream);
     }
-    let finished = async {
-        loop {
-            let page = server
-                .house
-                .manage("GET", "/api/v1/executions?state=FINISHED", None)
-                .await
-                .json();
-            if page["total"] == 20 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(SOON, finished)
+    eventually("every answer is carried out to the end of its run", async || {
+        let page = server
+            .house
+            .manage("GET", "/api/v1/executions?state=FINISHED", None)
+            .await;
+        page.json()["total"] == 20
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_that_only_stops_sending_gets_its_answer() {
+    let server = Listening::open(Options::default()).await;
+    let path = server.house.import(&gate_flow(json!({}))).await;
+    let body = json!({ "item": "v1" }).to_string();
+    let length = body.len().to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("content-length", length.as_str()),
+    ];
+    // The end is there together with the call, before the server looks at either.
+    let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+    let call = format!("{}{body}", server.head("POST", &path, &headers));
+    std::io::Write::write_all(&mut stream, call.as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut answer = String::new();
+    timeout(
+        SOON,
+        TcpStream::from_std(stream).unwrap().read_to_string(&mut answer),
+    )
+    .await
+    .expect("the connection ends with the answer")
+    .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("Release v1 now?"), "{answer}");
+    assert_eq!(server.house.traces().await, (1, 1));
+
+    // One that stops in the middle has asked for nothing.
+    let half = format!("{}{}", server.head("POST", &path, &headers), &body[..5]);
+    let mut stream = server.connect().await;
+    stream.write_all(half.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    timeout(SOON, stream.read_to_string(&mut answer))
         .await
-        .expect("every answer is carried out to the end of its run");
+        .expect("the connection ends")
+        .unwrap();
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+        "{answer}"
+    );
+    assert_eq!(server.house.traces().await, (1, 1), "half a call is none");
 }
 
 #[tokio::test]

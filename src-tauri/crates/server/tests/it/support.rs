@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -21,6 +22,19 @@ pub(crate) struct House {
     pub(crate) app: App,
     pub(crate) router: Router,
     _dir: tempfile::TempDir,
+}
+
+/// How long anything that happens by itself may take on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// Waits until something holds.
+pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(SOON, waiting).await.is_ok(), "never: {what}");
 }
 
 #[derive(Debug)]

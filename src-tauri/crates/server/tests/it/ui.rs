@@ -49,6 +49,21 @@ async fn pages_and_files() {
         let answer = get(&house, path).await;
         assert_eq!(answer.refusal().0, 404, "{path}");
     }
+    let long = format!("/{}", "x".repeat(300));
+    for path in [
+        "/assets",
+        "/assets/",
+        "//assets",
+        "/index.html/x",
+        "/%00",
+        "/%ff",
+        "/healthz/",
+        "/api",
+        &long,
+    ] {
+        let answer = get(&house, path).await;
+        assert_eq!(answer.refusal().0, 404, "{path}");
+    }
     for path in [
         "/assets/gone.js",
         "/favicon.ico",
@@ -57,7 +72,7 @@ async fn pages_and_files() {
         "/assets/..%2f..%2fsecret.txt",
     ] {
         let answer = get(&house, path).await;
-        assert_eq!(answer.status, 404, "{path}: {answer:?}");
+        assert_eq!(answer.refusal().0, 404, "{path}: {answer:?}");
         assert!(!answer.text.contains("secret"), "{path}");
     }
     let head = house.send(request("HEAD", "/", &[], Body::empty())).await;
