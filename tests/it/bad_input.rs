@@ -379,8 +379,8 @@ fn flows_with_faults_name_them() {
     let watched = Watched::new();
     let mut unknown = gate();
     for (index, (name, label)) in [
-        ("httpAgentflow", "Ask the weather"),
-        ("llmAgentflow", "Summarise"),
+        ("weatherAgentflow", "Ask the weather"),
+        ("digestAgentflow", "Summarise"),
     ]
     .iter()
     .enumerate()
@@ -393,7 +393,7 @@ fn flows_with_faults_name_them() {
         unknown["nodes"].as_array_mut().expect("nodes").push(node);
     }
     let reply = import(&watched, &unknown.to_string());
-    watched.assert_refused("kinds that are not there yet", &reply, 400);
+    watched.assert_refused("kinds that there are not", &reply, 400);
     for label in ["Ask the weather", "Summarise"] {
         assert!(
             reply.message().contains(label),

@@ -4,6 +4,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod callbacks;
+pub(crate) mod connections;
 pub(crate) mod executions;
 pub(crate) mod flows;
 pub(crate) mod settings;

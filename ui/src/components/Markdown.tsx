@@ -19,7 +19,8 @@ function hostOf(address: string): string {
 }
 
 function LinkInside({ href, children }: { href?: string | undefined; children?: React.ReactNode }) {
-  const [open, setOpen] = useState(false);
+  // The dialog is made when it is first wanted: a text can have a thousand links.
+  const [open, setOpen] = useState<boolean>();
   if (href === undefined || href === "") return <>{children}</>;
   const host = hostOf(href);
   return (
@@ -28,10 +29,12 @@ function LinkInside({ href, children }: { href?: string | undefined; children?: 
         {children}
       </AriaButton>{" "}
       <span className={styles.host}>({host})</span>
-      <Dialog title={`This link leads to ${host}`} open={open} onClose={() => setOpen(false)}>
-        <p>It came with the question and was not checked. Nothing opens from here; copy the address if you trust it.</p>
-        <CopyableCode text={href} label="Address" copy="Copy address" />
-      </Dialog>
+      {open !== undefined && (
+        <Dialog title={`This link leads to ${host}`} open={open} onClose={() => setOpen(false)}>
+          <p>It came with the question and was not checked. Nothing opens from here; copy the address if you trust it.</p>
+          <CopyableCode text={href} label="Address" copy="Copy address" />
+        </Dialog>
+      )}
     </>
   );
 }

@@ -35,6 +35,7 @@ export const keys = {
   steps: (id: string) => ["execution", id, "steps"] as const,
   policy: (flowId: string) => ["policy", flowId] as const,
   variables: ["variables"] as const,
+  connections: ["connections"] as const,
   callback: (id: string) => ["callback", id] as const,
   settings: ["settings"] as const,
   status: ["status"] as const,
@@ -198,6 +199,12 @@ export function useSteps(id: string, wanted: boolean) {
 export function usePolicy(flowId: string) {
   const platform = usePlatform();
   return useQuery({ queryKey: keys.policy(flowId), queryFn: () => platform.getFlowPolicy(flowId) });
+}
+
+/** Which endpoint, key or folder stands for what an export names. */
+export function useConnections() {
+  const platform = usePlatform();
+  return useQuery({ queryKey: keys.connections, queryFn: () => platform.listConnections() });
 }
 
 export function useVariables() {

@@ -416,6 +416,34 @@ describe("variables", () => {
   });
 });
 
+describe("connections", () => {
+  it("are added for what they serve, changed without showing a key, and deleted", async () => {
+    const { platform, user } = drawApp({ at: "#/settings" });
+    await user.click(await screen.findByRole("button", { name: "Add connection" }));
+    await user.type(screen.getByRole("textbox", { name: "Name" }), "Billing API");
+    await user.click(screen.getByRole("radio", { name: "HTTP: key in a header" }));
+    expect(screen.queryByRole("textbox", { name: "Base URL" })).toBeNull();
+    await user.type(screen.getByRole("textbox", { name: "Header" }), "X-Api-Key");
+    await user.type(screen.getByLabelText("Key"), "s3cret");
+    await user.type(screen.getByRole("textbox", { name: "Serves" }), "cred-7, cred-8");
+    platform.failNext("setConnection", new PlatformError("invalid", "“Old” serves cred-7 already."));
+    await user.click(screen.getByRole("button", { name: "Save connection" }));
+    expect(await screen.findByText("“Old” serves cred-7 already.")).toBeVisible();
+    await user.click(screen.getByRole("button", { name: "Save connection" }));
+    const kept = { provider: "httpApiKey", header: "X-Api-Key", components: ["cred-7", "cred-8"] };
+    await waitFor(() => expect(platform.calls.filter(([name]) => name === "setConnection")).toHaveLength(2));
+    expect(platform.calls).toContainEqual(["setConnection", "Billing API", { ...kept, key: "s3cret" }]);
+
+    await user.click(await screen.findByRole("button", { name: "Change Billing API" }));
+    expect(screen.getByLabelText("Key")).toHaveValue("");
+    await user.click(screen.getByRole("button", { name: "Save connection" }));
+    await waitFor(() => expect(platform.calls).toContainEqual(["setConnection", "Billing API", kept]));
+    await user.click(await screen.findByRole("button", { name: "Delete Workstation" }));
+    await user.click(await screen.findByRole("button", { name: "Delete" }));
+    await waitFor(() => expect(screen.queryByRole("button", { name: "Change Workstation" })).toBeNull());
+  });
+});
+
 describe("the retry plan", () => {
   it("is a list of durations, which says what is wrong with it before it is sent", async () => {
     const { platform, user } = drawApp({ at: "#/settings" });

@@ -4,6 +4,7 @@ import type { ApprovalView } from "../bindings/ApprovalView";
 import type { Attempt } from "../bindings/Attempt";
 import type { CallbackSummary } from "../bindings/CallbackSummary";
 import type { CallbackView } from "../bindings/CallbackView";
+import type { ConnectionView } from "../bindings/ConnectionView";
 import type { FlowView } from "../bindings/FlowView";
 import type { RunPolicy } from "../bindings/RunPolicy";
 import type { SettingsView } from "../bindings/SettingsView";
@@ -21,6 +22,7 @@ export type World = {
   flows: FlowView[];
   callbacks: CallbackView[];
   variables: VariableView[];
+  connections: ConnectionView[];
   policies: Record<string, RunPolicy>;
   /** The runs that a restart ended. */
   interrupted: Set<string>;
@@ -453,6 +455,19 @@ export function makeWorld(now: number): World {
     variables: [
       { name: "GREETING", type: "static", value: "Hello from the desk" },
       { name: "REGISTRY_TOKEN", type: "secret", value: null },
+    ],
+    connections: [
+      {
+        name: "Workstation",
+        provider: "ollama",
+        baseUrl: "http://127.0.0.1:11434",
+        hasKey: false,
+        user: null,
+        header: null,
+        folder: null,
+        defaultModel: "llama3.2",
+        components: ["chatOllama"],
+      },
     ],
     policies: {},
     interrupted: new Set<string>(),

@@ -2,6 +2,7 @@
 
 import type { ApprovalView } from "../bindings/ApprovalView";
 import type { CallbackView } from "../bindings/CallbackView";
+import type { ConnectionView } from "../bindings/ConnectionView";
 import type { EventView } from "../bindings/EventView";
 import type { FlowImport } from "../bindings/FlowImport";
 import type { FlowView } from "../bindings/FlowView";
@@ -333,6 +334,29 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
     deleteVariable: (name) =>
       call("deleteVariable", [name], () => {
         world.variables = world.variables.filter((one) => one.name !== name);
+      }),
+
+    listConnections: () => call("listConnections", [], () => world.connections),
+    setConnection: (name, change) =>
+      call("setConnection", [name, change], (): ConnectionView => {
+        const earlier = world.connections.find((one) => one.name === name);
+        const connection = {
+          name,
+          provider: change.provider,
+          baseUrl: change.baseUrl ?? null,
+          hasKey: change.key === undefined ? (earlier?.hasKey ?? false) : change.key !== "",
+          user: change.user ?? null,
+          header: change.header ?? null,
+          folder: change.folder ?? null,
+          defaultModel: change.defaultModel ?? null,
+          components: change.components ?? [],
+        };
+        world.connections = [...world.connections.filter((one) => one.name !== name), connection];
+        return connection;
+      }),
+    deleteConnection: (name) =>
+      call("deleteConnection", [name], () => {
+        world.connections = world.connections.filter((one) => one.name !== name);
       }),
 
     listCallbacks: (query) =>

@@ -7,6 +7,8 @@ import type { ApprovalView } from "../bindings/ApprovalView";
 import type { CallbackPage } from "../bindings/CallbackPage";
 import type { CallbackQuery } from "../bindings/CallbackQuery";
 import type { CallbackView } from "../bindings/CallbackView";
+import type { ConnectionChange } from "../bindings/ConnectionChange";
+import type { ConnectionView } from "../bindings/ConnectionView";
 import type { DecisionRequest } from "../bindings/DecisionRequest";
 import type { ErrorCode } from "../bindings/ErrorCode";
 import type { EventView } from "../bindings/EventView";
@@ -93,6 +95,11 @@ export interface Platform {
   listVariables: () => Promise<VariableView[]>;
   setVariable: (name: string, change: VariableChange) => Promise<VariableView>;
   deleteVariable: (name: string) => Promise<void>;
+
+  /** Which endpoint, key or folder stands for what exports name. */
+  listConnections: () => Promise<ConnectionView[]>;
+  setConnection: (name: string, change: ConnectionChange) => Promise<ConnectionView>;
+  deleteConnection: (name: string) => Promise<void>;
 
   listCallbacks: (query: CallbackQuery) => Promise<CallbackPage>;
   getCallback: (id: string) => Promise<CallbackView>;

@@ -55,6 +55,11 @@ export function tauriPlatform(): Platform {
     deleteVariable: async (name) => {
       await command("delete_variable", { name });
     },
+    listConnections: () => command("list_connections"),
+    setConnection: (name, change) => command("set_connection", { name, change }),
+    deleteConnection: async (name) => {
+      await command("delete_connection", { name });
+    },
     listCallbacks: (query) => command("list_callbacks", { query }),
     getCallback: (id) => command("get_callback", { id }),
     redeliverCallback: (id) => command("redeliver_callback", { id }),

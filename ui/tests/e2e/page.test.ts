@@ -87,7 +87,7 @@ describe("the content security policy", () => {
 
 describe("contrast and the rest that axe can see", () => {
   for (const theme of ["light", "dark"] as const) {
-    it.each([...pages, "inbox:first-run", "inbox:storage-failed", "inbox:port-taken", "inbox:repaired", "inbox:no-notifications", "inbox:offline", "inbox:error"])(
+    it.each([...pages, "inbox:first-run", "inbox:storage-failed", "inbox:port-taken", "inbox:repaired", "inbox:no-notifications", "inbox:offline", "inbox:error", "inbox:slow-details", "inbox:broken-details", "inbox:heavy", "flows:troubled", "history:troubled", "callbacks:broken-details", "callbacks:heavy", "settings:troubled"])(
       `%s, ${theme}`,
       async (place) => {
         const [name = "", scenario = "usual"] = place.split(":");
@@ -171,6 +171,64 @@ describe("a thousand questions", () => {
     await page.getByRole("button", { name: "1 new, show" }).waitFor();
     const same = list.getByRole("row", { name: name ?? "" }).first();
     expect(await same.boundingBox()).toEqual(before);
+  });
+});
+
+describe("ten megabytes", () => {
+  /** Notes from the start how long the page stood still each time. */
+  const watch = (page: Page) =>
+    page.evaluate(() => {
+      const stops: number[] = [];
+      Object.assign(window, { stops });
+      new PerformanceObserver((list) => stops.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: "longtask" });
+    });
+  const longest = (page: Page) =>
+    page.evaluate(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return Math.max(0, ...(window as unknown as { stops: number[] }).stops.splice(0));
+    });
+
+  it("stop the page neither when they are opened, nor when all of them are shown, scrolled and typed beside", async () => {
+    const { page, complaints } = await open("#/inbox/019ab000-0000-7000-8000-000000000106", { scenario: "heavy" });
+    await heading(page).waitFor();
+    await page.waitForTimeout(500);
+    await watch(page);
+    await page.evaluate(() => {
+      window.location.hash = "#/inbox/019ab000-0000-7000-8000-000000000107";
+    });
+    const all = page.getByRole("button", { name: "Show all of log" });
+    await all.waitFor();
+    expect(await longest(page), "milliseconds until it stands there").toBeLessThan(1_500);
+    await all.click();
+    const lines = page.getByRole("region", { name: "log" });
+    await lines.waitFor();
+    expect(await longest(page), "milliseconds until all of it is there").toBeLessThan(1_000);
+    await lines.evaluate((frame) => {
+      frame.scrollTop = frame.scrollHeight;
+    });
+    await page.waitForTimeout(200);
+    const pre = lines.locator("pre");
+    expect((await pre.innerText()).length, "letters in the page").toBeLessThan(5_000);
+    const text = await pre.innerText();
+    expect(text.trimEnd().endsWith("all of them were green"), "the end is in sight").toBe(true);
+    expect(await lines.evaluate((frame) => frame.scrollWidth <= frame.clientWidth), "nothing is cut off at the side").toBe(true);
+    await page.keyboard.press("n");
+    await page.keyboard.type("quick fingers");
+    expect(await longest(page), "milliseconds for a letter of the note").toBeLessThan(300);
+    expect(complaints).toEqual([]);
+  });
+
+  it("reach a list of a million lines to its end", async () => {
+    const { page } = await open("#/inbox/019ab000-0000-7000-8000-000000000107", { scenario: "heavy" });
+    await page.getByRole("button", { name: "Show all of files" }).click();
+    const lines = page.getByRole("region", { name: "files" });
+    await lines.evaluate((frame) => {
+      frame.scrollTop = frame.scrollHeight;
+    });
+    await page.waitForTimeout(200);
+    const text = await lines.locator("pre").innerText();
+    expect(text).toContain("src/part-59999.rs");
+    expect(text.trimEnd().endsWith("]"), "the last line is in sight").toBe(true);
   });
 });
 

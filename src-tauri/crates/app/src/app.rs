@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use countersign_delivery::{AddressGuard, Client, Dispatcher, DispatcherHandle};
 use countersign_domain::{Clock, ErrorCode, Execution, Ids, ResponseMode};
+use countersign_model::ModelClient;
 use countersign_notify::{BrokerHandle, Notifier};
 use countersign_script::{Engine, Limits};
 use countersign_store::{OpenError, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::connections::Connections;
 use crate::events::Events;
 use crate::flows::Flows;
 use crate::host::ScriptRequests;
@@ -77,12 +79,14 @@ pub(crate) struct Inner {
     pub(crate) vault: Vault,
     pub(crate) settings: RwLock<Settings>,
     pub(crate) variables: RwLock<Variables>,
+    pub(crate) connections: RwLock<Connections>,
     pub(crate) flows: Flows,
     pub(crate) events: Events,
     pub(crate) notifications: BrokerHandle,
     pub(crate) open_requests: tokio::sync::broadcast::Sender<OpenRequest>,
     pub(crate) client: Client,
     pub(crate) scripts: Engine,
+    pub(crate) models: ModelClient,
     dispatcher: OnceLock<DispatcherHandle>,
     token: ApiToken,
     address: RwLock<Address>,
@@ -134,12 +138,15 @@ impl App {
             Settings::load(&store).map_err(|error| unusable("its settings cannot be read", error.into()))?;
         let variables = Variables::load(&store)
             .map_err(|error| unusable("its variables cannot be read", error.into()))?;
+        let connections = Connections::load(&store)
+            .map_err(|error| unusable("its connections cannot be read", error.into()))?;
         let flows =
             Flows::load(&store).map_err(|error| unusable("its flows cannot be read", error.into()))?;
 
         let (notifications, answers) = notifications::start(notifier, &settings);
         let client = Client::new(AddressGuard::new(config.outbound_loopback), clock.clone());
         let inner = Arc::new(Inner {
+            models: ModelClient::new(client.clone()),
             scripts: Engine::new(Limits::default(), Arc::new(ScriptRequests(client.clone()))),
             client,
             config,
@@ -149,6 +156,7 @@ impl App {
             vault,
             settings: RwLock::new(settings),
             variables: RwLock::new(variables),
+            connections: RwLock::new(connections),
             flows,
             events: Events::default(),
             notifications,

@@ -688,6 +688,14 @@ fn title_and_body(stop: &Stop) -> (String, String) {
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join("\n\n");
+    if let Some(call) = &stop.call {
+        // What the tool gets, as data: whoever says yes says yes to exactly this.
+        let arguments = serde_json::to_string_pretty(&call.arguments).unwrap_or_default();
+        let (arguments, more_missing) = readable(&arguments);
+        missing += more_missing;
+        let gap = if body.is_empty() { "" } else { "\n\n" };
+        body.push_str(&format!("{gap}```json\n{arguments}\n```"));
+    }
     if missing > 0 {
         body.push_str(&format!(
             "…\n\n({missing} more characters are not shown; the whole text is in the record of the step.)"

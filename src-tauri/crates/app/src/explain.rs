@@ -45,6 +45,7 @@ struct Redact(Vec<String>);
 impl Redact {
     fn of(inner: &Inner) -> Self {
         let mut secrets = inner.secret_values();
+        secrets.extend(inner.connection_keys());
         secrets.retain(|secret| secret.chars().count() >= SHORTEST_SECRET);
         // A secret that contains another one goes first, so that nothing of it stays.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));

@@ -316,9 +316,10 @@ impl App {
                          its id here, and import this one again."
                     )
                 }
-                Need::Credential(id) => format!(
-                    "“{label}” uses the credential {id}, and no export contains credentials. Put the secret into a \
-                     variable and write {{{{ $vars.NAME }}}} into a header of the step instead. Until then the step fails."
+                Need::Credential(id) if !self.inner.has_credential(id) => format!(
+                    "“{label}” uses the credential {id}, and no export contains credentials. Set one {} and list {id} \
+                     among what it serves. Until then the step fails.",
+                    crate::connections::WHERE
                 ),
                 Need::Variable(name) if !self.inner.has_variable(name) => format!(
                     "“{label}” reads the variable {name}, which is not set. Set it in the settings; until then the \
@@ -328,6 +329,8 @@ impl App {
             };
             problems.push(display_line(&missing, LINE));
         }
+        let unserved = self.inner.unserved(plan);
+        problems.extend(unserved.iter().take(NEEDS).map(|line| display_line(line, LINE)));
         for finding in plan.findings() {
             if finding.kind == FindingKind::UnknownStep {
                 problems.push(finding.message.clone());

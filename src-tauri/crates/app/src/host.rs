@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use countersign_delivery::{Client, Request, Response};
 use countersign_domain::{DocumentHash, FlowId, Timestamp};
-use countersign_flow::{CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Plan, RunEvent, Script};
+use countersign_flow::{
+    CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Lookup, ModelReply, ModelRequest, Passage, Plan,
+    RunEvent, Script,
+};
 use countersign_script::{Fetch, FetchFuture, FetchRequest, FetchResponse};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -110,19 +113,20 @@ impl Host for RunHost<'_> {
 
     fn http(&self, request: HttpRequest) -> HostFuture<'_, Result<HttpResponse, String>> {
         Box::pin(async move {
+            let mut headers = with_key(request.headers, request.idempotency_key);
+            let mut secret_headers = Vec::new();
             if let Some(credential) = request.credential {
                 // Without it the target would get something that nobody meant to send.
-                return Err(format!(
-                    "This step uses the credential {credential}, which is not here. Nothing was sent. Put the secret \
-                     into a variable, write {{{{ $vars.NAME }}}} into a header of the step, and remove the credential \
-                     from it."
-                ));
+                let (name, value) = self.inner.credential_header(&credential)?;
+                headers.retain(|(own, _)| !own.eq_ignore_ascii_case(&name));
+                secret_headers.push(name.clone());
+                headers.push((name, value));
             }
             let request = Request {
                 method: request.method,
                 url: request.url,
-                headers: with_key(request.headers, request.idempotency_key),
-                secret_headers: Vec::new(),
+                headers,
+                secret_headers,
                 body: request.body.map(|body| (body.text, body.content_type)),
                 timeout: request.timeout,
                 response_limit: ANSWER_LIMIT,
@@ -145,6 +149,17 @@ impl Host for RunHost<'_> {
                 .run(&script.code, script.globals, &script.idempotency_key);
             ran.await.map_err(|error| error.to_string())
         })
+    }
+
+    fn model(&self, request: ModelRequest) -> HostFuture<'_, Result<ModelReply, String>> {
+        Box::pin(async move {
+            let mut tell = |piece: &str| self.event(RunEvent::Token(piece));
+            self.inner.ask_model(request, &mut tell).await
+        })
+    }
+
+    fn look_up(&self, lookup: Lookup) -> HostFuture<'_, Result<Vec<Passage>, String>> {
+        Box::pin(self.inner.look_up_in_folder(lookup))
     }
 
     fn called_flow(&self, id: &str) -> Option<CalledFlow> {

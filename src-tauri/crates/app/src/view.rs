@@ -2,9 +2,11 @@
 //!
 //! One set for all of them, written into `ui/src/bindings` by a test, so that no door can drift.
 
+mod connections;
 mod steps;
 mod variables;
 
+pub use connections::{ConnectionChange, ConnectionKind, ConnectionView};
 pub use steps::{StateChangeView, StepStateView, StepView};
 pub use variables::{VariableChange, VariableKind, VariableView};
 

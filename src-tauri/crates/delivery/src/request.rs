@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use countersign_domain::UrlSource;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, HOST, HeaderMap,
@@ -78,7 +79,62 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// An answer whose body is still to come.
+#[derive(Debug)]
+pub struct OpenResponse {
+    /// The status.
+    pub status: u16,
+    /// Headers, names in lower case; one that came twice stands here twice.
+    pub headers: Vec<(String, String)>,
+    answer: reqwest::Response,
+    read: usize,
+    limit: usize,
+}
+
+impl OpenResponse {
+    /// The first header of this name, which is given in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The next piece of the body, as it comes; `None` at its end.
+    ///
+    /// # Errors
+    /// It broke off, or is longer than the limit of its request; in words for people.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, String> {
+        match self.answer.chunk().await {
+            Ok(Some(piece)) if self.read + piece.len() > self.limit => Err(too_long(self.limit)),
+            Ok(Some(piece)) => {
+                self.read += piece.len();
+                Ok(Some(piece))
+            }
+            Ok(None) => Ok(None),
+            Err(_) => Err("The answer broke off.".to_owned()),
+        }
+    }
+}
+
 impl Client {
+    /// Makes a request as [`Client::request`] does, and leaves the body of the answer to be read piece by piece.
+    /// `timeout` covers the way to the answer's head; how long the body may take is up to who reads it.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn open(&self, request: Request) -> Result<OpenResponse, String> {
+        let (timeout, limit) = (request.timeout, request.response_limit);
+        let (answer, _) = tokio::time::timeout(timeout, self.follow(request))
+            .await
+            .unwrap_or_else(|_| Err(format!("No answer within {} s.", timeout.as_secs_f64())))?;
+        Ok(OpenResponse {
+            status: answer.status().as_u16(),
+            headers: headers_of(&answer),
+            answer,
+            read: 0,
+            limit,
+        })
+    }
+
     /// Makes a request that an operator's flow describes: loopback is a normal target as for callbacks. At most five
     /// redirects are followed, as Flowise does it (webhook spec §12); secrets do not go to another origin, every address
     /// on the way is checked, and no answer from the internet sends on into the operator's networks.
@@ -87,12 +143,17 @@ impl Client {
     /// What went wrong, for people: the address is refused or none, no connection, no answer in time, too long.
     pub async fn request(&self, request: Request) -> Result<Response, String> {
         let timeout = request.timeout;
-        tokio::time::timeout(timeout, self.follow(request))
+        let limit = request.response_limit;
+        let exchange = async {
+            let (answer, url) = self.follow(request).await?;
+            read(answer, url, limit).await
+        };
+        tokio::time::timeout(timeout, exchange)
             .await
             .unwrap_or_else(|_| Err(format!("No answer within {} s.", timeout.as_secs_f64())))
     }
 
-    async fn follow(&self, request: Request) -> Result<Response, String> {
+    async fn follow(&self, request: Request) -> Result<(reqwest::Response, Url), String> {
         let mut method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| "The method is not one that HTTP has.".to_owned())?;
         let mut headers = header_map(&request.headers)?;
@@ -120,7 +181,7 @@ impl Client {
                 )
                 .await?;
             let Some(target) = redirect_of(&answer, &url) else {
-                return read(answer, url, request.response_limit).await;
+                return Ok((answer, url));
             };
             let answered = answer.remote_addr().map(|address| AddressKind::of(address.ip()));
             if answered.map_or(UrlSource::Caller, AddressKind::source_of_redirect) == UrlSource::Caller {
@@ -187,27 +248,31 @@ fn redirect_of(answer: &reqwest::Response, from: &Url) -> Option<Url> {
     from.join(location.to_str().ok()?).ok()
 }
 
+fn headers_of(answer: &reqwest::Response) -> Vec<(String, String)> {
+    let headers = answer.headers().iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), value)
+    });
+    headers.collect()
+}
+
+fn too_long(limit: usize) -> String {
+    format!("The answer is longer than {limit} bytes.")
+}
+
 async fn read(mut answer: reqwest::Response, url: Url, limit: usize) -> Result<Response, String> {
     let status = answer.status();
-    let headers = answer
-        .headers()
-        .iter()
-        .map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.as_str().to_owned(), value)
-        })
-        .collect();
-    let too_long = || format!("The answer is longer than {limit} bytes.");
+    let headers = headers_of(&answer);
     if answer
         .content_length()
         .is_some_and(|length| length > limit as u64)
     {
-        return Err(too_long());
+        return Err(too_long(limit));
     }
     let mut body = Vec::new();
     loop {
         match answer.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(too_long()),
+            Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(too_long(limit)),
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => break,
             Err(_) => return Err("The answer broke off.".to_owned()),

@@ -23,13 +23,15 @@ mod script;
 mod start;
 mod state;
 mod template;
+mod tools;
 
 pub use document::{Imported, read_import};
 pub use explain::{Explained, StepState};
 pub use host::{CalledFlow, Host, HostFuture, RunEvent};
 pub use http::{HttpBody, HttpRequest, HttpResponse};
 pub use model::{
-    Lookup, ModelChoice, ModelMessage, ModelReply, ModelRequest, Passage, ToolCall, ToolDefinition,
+    AskedCall, Lookup, ModelChoice, ModelMessage, ModelReply, ModelRequest, NeededBy, Passage, ToolCall,
+    ToolDefinition,
 };
 pub use nodes::{plain_text, title as kind_in_words};
 pub use plan::{Plan, StepInfo};

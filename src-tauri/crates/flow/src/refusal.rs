@@ -35,7 +35,7 @@ pub enum ProblemKind {
     AcrossIteration,
     /// It has more nodes than can be run.
     TooManyNodes,
-    /// A setting of a node asks for something that is not there yet, such as a language model.
+    /// A setting of a node asks for something that is not there.
     Setting,
 }
 

@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 
 use crate::host::Host;
 use crate::js;
+use crate::model::AskedCall;
 use crate::nodes::Decision;
 use crate::plan::Plan;
 use crate::record::{Item, Record, Trigger, empty_state};
@@ -122,6 +123,8 @@ pub struct Stop {
     pub feedback_enabled: bool,
     /// The `action` object (webhook spec §8.1); its `id` came from [`Host::new_id`].
     pub action: Value,
+    /// The call of a tool that the question is about, if it is about one.
+    pub call: Option<AskedCall>,
 }
 
 /// A step that failed, and the run with it.
@@ -215,6 +218,9 @@ enum Phase {
         /// The labels on the way to a step inside a called flow.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         label: Option<String>,
+        /// The call of a tool that is asked about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<AskedCall>,
         /// What the step needs again when it is answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         carried: Option<Value>,
@@ -443,7 +449,7 @@ impl Run {
     /// What comes after the question that waits is answered, one line a step, up to the next questions, with
     /// everything filled in that is known by now. Empty if nothing waits.
     pub fn what_follows(&self, plan: &Plan, host: &dyn Host, approve: bool) -> Vec<String> {
-        let Phase::Stopped { node, .. } = &self.phase else {
+        let Phase::Stopped { node, call, .. } = &self.phase else {
             return Vec::new();
         };
         let scope = RunScope::new(self, plan, host, None, *node);
@@ -454,7 +460,12 @@ impl Run {
                 lines.extend(plan.after(*node, None, in_words));
                 lines
             }
-            None => plan.after(*node, Some(usize::from(!approve)), in_words),
+            None => {
+                let first = plan.node(*node).kind.answered_in_words(call.as_ref(), approve);
+                let mut lines: Vec<String> = first.into_iter().collect();
+                lines.extend(plan.after(*node, Some(usize::from(!approve)), in_words));
+                lines
+            }
         }
     }
 
@@ -551,6 +562,7 @@ impl Run {
             description,
             feedback_enabled,
             label,
+            call,
             ..
         } = &self.phase
         else {
@@ -564,6 +576,7 @@ impl Run {
             description: description.clone(),
             feedback_enabled: *feedback_enabled,
             action: record.action().cloned().unwrap_or_default(),
+            call: call.clone(),
         })
     }
 

@@ -53,13 +53,22 @@ function Value({ name, content }: { name: string; content: Content }) {
   );
 }
 
-function Table({ name, entries }: { name: string; entries: [string, unknown][] }) {
+function Table({
+  name,
+  entries,
+  size,
+}: {
+  name: string;
+  entries: [string, unknown][];
+  /** How much that is in bytes, where it is known: counting takes its time. */
+  size?: number;
+}) {
   const cells = useMemo(() => cellsOf(entries), [entries]);
   const rest = useMemo((): Content | null => {
     if (entries.length <= VALUES) return null;
     const all = Object.fromEntries(entries);
-    return { start: "", whole: () => JSON.stringify(all, null, 2), bytes: byteLength(JSON.stringify(all)) };
-  }, [entries]);
+    return { start: "", whole: () => JSON.stringify(all, null, 2), bytes: size ?? byteLength(JSON.stringify(all)) };
+  }, [entries, size]);
   return (
     <>
       <dl className={styles.table}>
@@ -108,7 +117,7 @@ export const SentCard = memo(function SentCard({
       ) : (
         isBlank(body) && query.length === 0 && <p className={styles.nothing}>The call came without content.</p>
       )}
-      {!isBlank(body) && <Table name="what was sent" entries={content} />}
+      {!isBlank(body) && <Table name="what was sent" entries={content} size={size} />}
       {query.length > 0 && (
         <>
           <h3 className={styles.part}>In the address</h3>

@@ -15,6 +15,7 @@ import { keyHelp } from "../../keys/keys";
 import { usePlatform } from "../../platform/context";
 import { changePreferences, type Theme, usePreferences } from "../../shell/preferences";
 import { useChange } from "./change";
+import { Connections } from "./Connections";
 import { KeyTable } from "./KeyTable";
 import { PlanSetting } from "./PlanSetting";
 import { SecretSetting } from "./SecretSetting";
@@ -23,7 +24,7 @@ import { TestCallback } from "./TestCallback";
 import { TextSetting } from "./TextSetting";
 import { Variables } from "./Variables";
 
-const sections = ["Server", "Callbacks", "Variables", "Notifications", "Security", "Appearance", "Keys", "About"] as const;
+const sections = ["Server", "Callbacks", "Connections", "Variables", "Notifications", "Security", "Appearance", "Keys", "About"] as const;
 type Section = (typeof sections)[number];
 const anchorOf = (section: Section) => `settings-${section.toLowerCase()}`;
 
@@ -355,6 +356,9 @@ export function SettingsPage() {
             <h1>Settings</h1>
             <Server settings={data} />
             <Callbacks settings={data} />
+            <Part name="Connections">
+              <Connections />
+            </Part>
             <Part name="Variables">
               <Variables />
             </Part>

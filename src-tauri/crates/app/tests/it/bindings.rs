@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use countersign_app::RunPolicy;
 use countersign_app::view::{
-    ApprovalPage, ApprovalQuery, ApprovalView, CallbackPage, CallbackQuery, CallbackView, DecisionRequest,
-    ErrorView, EventView, ExecutionView, FlowImport, FlowView, SettingsChange, SettingsView, StatusView,
-    StepView, TestCallbackView, VariableChange, VariableView,
+    ApprovalPage, ApprovalQuery, ApprovalView, CallbackPage, CallbackQuery, CallbackView, ConnectionChange,
+    ConnectionView, DecisionRequest, ErrorView, EventView, ExecutionView, FlowImport, FlowView,
+    SettingsChange, SettingsView, StatusView, StepView, TestCallbackView, VariableChange, VariableView,
 };
 use ts_rs::{Config, TS};
 
@@ -21,6 +21,8 @@ fn export(dir: &Path) {
     ApprovalQuery::export_all(&config).unwrap();
     ApprovalView::export_all(&config).unwrap();
     CallbackPage::export_all(&config).unwrap();
+    ConnectionChange::export_all(&config).unwrap();
+    ConnectionView::export_all(&config).unwrap();
     CallbackQuery::export_all(&config).unwrap();
     CallbackView::export_all(&config).unwrap();
     DecisionRequest::export_all(&config).unwrap();

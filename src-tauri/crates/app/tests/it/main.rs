@@ -7,6 +7,7 @@
 )]
 
 mod bindings;
+mod connections;
 mod decisions;
 mod lists;
 mod notifications;

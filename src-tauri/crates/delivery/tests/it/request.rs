@@ -316,3 +316,31 @@ async fn what_cannot_be_a_header_or_a_method_is_said_without_its_value() {
     assert!(client(LoopbackPolicy::Configured).request(bad).await.is_err());
     assert_eq!(target.connections(), 0);
 }
+
+#[tokio::test]
+async fn an_answer_can_be_read_in_pieces_up_to_its_limit() {
+    let body = "x".repeat(100_000);
+    let target = Receiver::always(Reply::with(201, &["X-One: a"], &body)).await;
+    let client = client(LoopbackPolicy::Configured);
+    let mut answer = client.open(request(target.url("/"))).await.unwrap();
+    assert_eq!((answer.status, answer.header("x-one")), (201, Some("a")));
+    let mut read = 0;
+    while let Some(piece) = answer.piece().await.unwrap() {
+        read += piece.len();
+    }
+    assert_eq!(read, 100_000);
+
+    let short = Request {
+        response_limit: 99_999,
+        ..request(target.url("/"))
+    };
+    let mut answer = client.open(short).await.unwrap();
+    let refused = loop {
+        match answer.piece().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it should not be read to its end"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, "The answer is longer than 99999 bytes.");
+}

@@ -13,12 +13,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("notify", &["domain"]),
     ("script", &[]),
     ("delivery", &["domain", "signature"]),
+    ("model", &["delivery", "domain", "signature"]),
     (
         "app",
         &[
             "delivery",
             "domain",
             "flow",
+            "model",
             "notify",
             "script",
             "signature",

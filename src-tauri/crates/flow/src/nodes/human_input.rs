@@ -3,46 +3,66 @@
 use countersign_domain::{Outcome as Answered, Role};
 use serde_json::{Map, Value, json};
 
+use super::conversation::{Asking, ask, message, model_of, to_model};
 use super::{At, Decision, Nature, Node, Outcome, Question, Ran, Step};
 use crate::document::DocumentNode;
 use crate::graph::Outputs;
 use crate::js;
+use crate::model::ModelChoice;
 use crate::record::Body;
-use crate::refusal::{Problem, ProblemKind};
+use crate::refusal::Problem;
 use crate::run::{RunScope, Said};
 use crate::template::{Field, Scope};
 
 /// What is asked when the flow says nothing.
 const DEFAULT_QUESTION: &str = "Do you want to proceed?";
 
-/// A Human Input with a fixed text.
+/// What a model is asked for when the flow lets it write the question and says nothing else.
+const DEFAULT_PROMPT: &str = "Summarise this conversation for the person who has to decide, and repeat the last \
+message of the assistant. Then ask whether to proceed, and whether there is anything to add.";
+
+/// A Human Input.
 #[derive(Debug)]
 struct HumanInput {
     description: Option<Field>,
+    /// Who writes the question, where it is not fixed.
+    author: Option<Author>,
     /// `humanInputEnableFeedback` as it was stored; the record repeats it.
     enable_feedback: Option<Value>,
 }
 
+/// A model that writes the question.
+#[derive(Debug)]
+struct Author {
+    /// Without one the question is empty.
+    model: Option<ModelChoice>,
+    prompt: Option<Field>,
+}
+
 pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
-    if node
+    let kind = node
         .inputs
         .get("humanInputDescriptionType")
-        .and_then(Value::as_str)
-        != Some("fixed")
-    {
-        let message = format!(
-            "the Human Input {} lets a language model write its question, which is not there yet; \
-             set its description type to fixed",
-            node.described()
-        );
-        return Err(Problem::at(ProblemKind::Setting, &node.id, &node.label, message));
-    }
+        .and_then(Value::as_str);
+    let author = (kind != Some("fixed")).then(|| {
+        let prompt = node
+            .inputs
+            .get("humanInputModelPrompt")
+            .filter(|prompt| **prompt != "");
+        let accepts = node.accepts_variables("humanInputModelPrompt", true);
+        Author {
+            model: model_of(node, "humanInputModel", "humanInputModelConfig"),
+            prompt: prompt.map(|prompt| Field::read(prompt, accepts)),
+        }
+    });
     let accepts = node.accepts_variables("humanInputDescription", true);
     Ok(Box::new(HumanInput {
         description: node
             .inputs
             .get("humanInputDescription")
-            .map(|text| Field::read(text, accepts)),
+            .map(|text| Field::read(text, accepts))
+            .filter(|_| author.is_none()),
+        author,
         enable_feedback: node.inputs.get("humanInputEnableFeedback").cloned(),
     }))
 }
@@ -51,6 +71,7 @@ impl Node for HumanInput {
     fn nature(&self) -> Nature {
         Nature {
             asks: true,
+            outside: self.model().is_some(),
             ..Nature::default()
         }
     }
@@ -64,21 +85,68 @@ impl Node for HumanInput {
     }
 
     fn fields(&self) -> Vec<(&'static str, &Field)> {
-        self.description
-            .iter()
-            .map(|field| ("humanInputDescription", field))
-            .collect()
+        let prompt = self.author.as_ref().and_then(|author| author.prompt.as_ref());
+        let named = [
+            ("humanInputDescription", self.description.as_ref()),
+            ("humanInputModelPrompt", prompt),
+        ];
+        let named = named.into_iter();
+        named.filter_map(|(name, field)| Some((name, field?))).collect()
     }
 
-    fn in_words(&self, _label: &str, scope: &dyn Scope) -> String {
+    fn model(&self) -> Option<&ModelChoice> {
+        self.author.as_ref()?.model.as_ref()
+    }
+
+    fn in_words(&self, label: &str, scope: &dyn Scope) -> String {
+        if self.author.is_some() {
+            return format!("Ask what the language model of “{label}” writes");
+        }
         format!("Ask: {}", self.description(scope))
     }
 
     fn run<'a>(&'a self, at: At<'a>) -> Step<'a> {
-        Step::Done(Ok(match at.decision {
-            Some(decision) => Outcome::Ran(self.decided(&at.scope, decision)),
-            None => Outcome::Asks(Box::new(self.ask(&at.scope))),
-        }))
+        match (at.decision, &self.author) {
+            (Some(decision), _) => Step::Done(Ok(Outcome::Ran(self.decided(&at.scope, decision)))),
+            (None, None) => {
+                let description = self.description(&at.scope);
+                let text = format!(
+                    "{}\n\n{description}",
+                    at.scope.run.last_message().unwrap_or_default()
+                );
+                Step::Done(Ok(Outcome::Asks(Box::new(self.ask(
+                    &at.scope,
+                    text,
+                    description,
+                )))))
+            }
+            (None, Some(author)) => Step::Waits(Box::pin(async move {
+                let text = author.write(&at.scope).await;
+                let text = text.map_err(|error| format!("Error in Human Input node: {error}"))?;
+                let description = text.clone();
+                Ok(Outcome::Asks(Box::new(self.ask(&at.scope, text, description))))
+            })),
+        }
+    }
+}
+
+impl Author {
+    /// The question.
+    async fn write(&self, scope: &RunScope<'_>) -> Result<String, String> {
+        let Some(model) = &self.model else {
+            return Ok(String::new());
+        };
+        let prompt = self.prompt.as_ref().map(|prompt| prompt.resolve(scope));
+        let prompt = prompt.as_ref().map(js::text);
+        let prompt = prompt.as_deref().filter(|prompt| !js::trim(prompt).is_empty());
+        let mut messages = scope.run.messages();
+        messages.push(message("user", prompt.unwrap_or(DEFAULT_PROMPT)));
+        let asking = Asking {
+            messages: to_model(&messages),
+            key: "0",
+            ..Asking::default()
+        };
+        Ok(ask(model, scope, asking).await?.content)
     }
 }
 
@@ -95,12 +163,7 @@ impl HumanInput {
         js::truthy(self.enable_feedback.as_ref())
     }
 
-    fn ask(&self, scope: &RunScope<'_>) -> Question {
-        let description = self.description(scope);
-        let text = format!(
-            "{}\n\n{description}",
-            scope.run.last_message().unwrap_or_default()
-        );
+    fn ask(&self, scope: &RunScope<'_>, text: String, description: String) -> Question {
         let mut input = Map::with_capacity(2);
         input.insert("messages".to_owned(), Value::Array(scope.run.messages()));
         if let Some(enable_feedback) = &self.enable_feedback {
@@ -111,6 +174,8 @@ impl HumanInput {
             description,
             feedback_enabled: self.feedback_enabled(),
             input: Value::Object(input),
+            output: Map::new(),
+            call: None,
             carried: None,
         }
     }

@@ -1,14 +1,21 @@
 //! The kinds of nodes, one file each. A kind is added by a file here and its row in [`KINDS`].
 
+mod agent;
 mod condition;
+mod condition_agent;
+mod conversation;
 mod custom_function;
 mod direct_reply;
 mod execute_flow;
 mod http;
 mod human_input;
 mod iteration;
+mod llm;
 mod loop_back;
+mod retriever;
 mod start;
+mod structured;
+mod tool;
 
 pub use condition::plain_text;
 
@@ -17,12 +24,13 @@ use std::sync::Arc;
 
 use countersign_domain::Outcome as Answered;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::document::DocumentNode;
 use crate::graph::Outputs;
 use crate::host::{CalledFlow, HostFuture};
+use crate::model::{AskedCall, ModelChoice};
 use crate::record::{Body, NodeFacts};
 use crate::refusal::{Problem, ProblemKind};
 use crate::run::{RunScope, Said};
@@ -67,7 +75,11 @@ const KINDS: [Kind; 15] = [
     kind("conditionAgentflow", "Condition", condition::read),
     kind("directReplyAgentflow", "Direct Reply", direct_reply::read),
     not_yet(STICKY_NOTE, "Sticky Note"),
-    not_yet("conditionAgentAgentflow", "Condition Agent"),
+    kind(
+        "conditionAgentAgentflow",
+        "Condition Agent",
+        condition_agent::read,
+    ),
     kind("httpAgentflow", "HTTP", http::read),
     kind(
         "customFunctionAgentflow",
@@ -77,10 +89,10 @@ const KINDS: [Kind; 15] = [
     kind("executeFlowAgentflow", "Execute Flow", execute_flow::read),
     kind(ITERATION, "Iteration", iteration::read),
     kind("loopAgentflow", "Loop", loop_back::read),
-    not_yet("llmAgentflow", "LLM"),
-    not_yet("agentAgentflow", "Agent"),
-    not_yet("toolAgentflow", "Tool"),
-    not_yet("retrieverAgentflow", "Retriever"),
+    kind("llmAgentflow", "LLM", llm::read),
+    kind("agentAgentflow", "Agent", agent::read),
+    kind("toolAgentflow", "Tool", tool::read),
+    kind("retrieverAgentflow", "Retriever", retriever::read),
 ];
 
 /// The editor's name for a kind, `data.name` of the document.
@@ -150,6 +162,26 @@ pub(crate) trait Node: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The model that it asks.
+    fn model(&self) -> Option<&ModelChoice> {
+        None
+    }
+
+    /// The document stores that it looks into, as the export names them.
+    fn stores(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// What it uses that is not there, in words.
+    fn lacks(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// What an answer to its question does before anything that follows, in words, for nodes that go on themselves.
+    fn answered_in_words(&self, _call: Option<&AskedCall>, _approve: bool) -> Option<String> {
+        None
+    }
+
     /// The node that it leads back to, by id.
     fn leads_back_to(&self) -> Option<&str> {
         None
@@ -174,10 +206,6 @@ pub(crate) struct At<'a> {
     /// The answer to what it asked.
     pub(crate) decision: Option<&'a Decision>,
     /// What it left for itself when it ran last, see [`Outcome::Again`] and [`Question::carried`].
-    #[expect(
-        dead_code,
-        reason = "for kinds that do several things outside in turn; none is here yet"
-    )]
     pub(crate) carried: Option<&'a Value>,
 }
 
@@ -196,10 +224,6 @@ pub(crate) enum Outcome {
     /// It waits for a person.
     Asks(Box<Question>),
     /// It did one thing of several and goes on from this value, which is kept in the run.
-    #[expect(
-        dead_code,
-        reason = "for kinds that do several things outside in turn; none is here yet"
-    )]
     Again(Value),
     /// It calls a flow; what comes out goes to [`Node::returned`].
     Calls {
@@ -257,6 +281,10 @@ pub(crate) struct Question {
     pub(crate) description: String,
     pub(crate) feedback_enabled: bool,
     pub(crate) input: Value,
+    /// Further facts of the record's output.
+    pub(crate) output: Map<String, Value>,
+    /// The call of a tool that is asked about.
+    pub(crate) call: Option<AskedCall>,
     /// What the node needs again when it is answered.
     pub(crate) carried: Option<Value>,
 }

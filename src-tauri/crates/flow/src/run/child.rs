@@ -247,10 +247,12 @@ impl Run {
                     description: stop.description,
                     feedback_enabled: stop.feedback_enabled,
                     label: Some(label),
+                    call: stop.call,
                     carried: None,
                 };
                 self.child = Some(child);
-                self.stop_with(host, phase, facts, input, stop.text, action, None, times)
+                let more = serde_json::Map::new();
+                self.stop_with(host, phase, facts, input, stop.text, more, action, None, times)
             }
             Advance::Finished => self.child_ended(plan, host, *child, None),
             Advance::Failed(failure) => self.child_ended(plan, host, *child, Some(failure.message)),

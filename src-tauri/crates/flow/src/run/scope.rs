@@ -100,6 +100,13 @@ impl<'a> RunScope<'a> {
         self.run.records.len() <= 1
     }
 
+    /// Whether the chat lacks what began the run: nothing was said in it yet, and it was not said before either, as it
+    /// is once the run was answered.
+    pub(crate) fn opens_the_chat(&self) -> bool {
+        let run = self.run;
+        run.runtime.is_empty() && (run.answered.is_none() || run.past.is_empty())
+    }
+
     /// Whether the answer of the run is this node's: nothing follows it, and the run is nobody's part.
     pub(crate) fn is_last(&self) -> bool {
         self.run.item.is_none()
@@ -119,7 +126,8 @@ impl<'a> RunScope<'a> {
             .run
             .records
             .iter()
-            .filter(|record| record.facts.id == *node)
+            // A question that waits is part of this time.
+            .filter(|record| record.facts.id == *node && record.status != RecordStatus::Stopped)
             .count();
         format!("{}:{node}:{earlier}", self.run.names.execution_id)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use countersign_domain::{Role, Timestamp};
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, StreamExt};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::child::Child;
 use super::{Advance, AnswerError, NodeFailure, Phase, Run, RunScope, STEP_LIMIT, Said, Token, UnderWay};
@@ -177,8 +177,18 @@ impl Run {
         times: Times,
     ) -> Advance {
         let facts = &plan.node(index).facts;
+        if was_asked {
+            // The record of the question gives way to what comes of the answer; earlier ones of a loop stay.
+            let asked = self
+                .records
+                .iter()
+                .rposition(|record| record.status == RecordStatus::Stopped && record.facts.id == facts.id);
+            if let Some(asked) = asked {
+                self.records.remove(asked);
+            }
+        }
         match outcome {
-            Outcome::Ran(ran) => return self.finish(plan, host, index, ran, was_asked, times, None),
+            Outcome::Ran(ran) => return self.finish(plan, host, index, ran, times, None),
             Outcome::Asks(question) => return self.ask(plan, index, *question, host, times),
             Outcome::Again(carried) => {
                 self.under_way = Some(UnderWay { node: index, carried });
@@ -237,7 +247,7 @@ impl Run {
             plan.node(index).kind.returned(&scope, input, returned)
         };
         match made {
-            Ok(ran) => self.finish(plan, host, index, ran, false, times, called),
+            Ok(ran) => self.finish(plan, host, index, ran, times, called),
             Err(message) => self.step_failed(plan, host, index, message, times),
         }
     }
@@ -305,7 +315,7 @@ impl Run {
         let facts = plan.node(index).facts.clone();
         if plan.policy(index).on_error == OnError::Continue {
             let ran = Ran::new(Body::Empty, Body::json(json!({"error": message})));
-            return self.finish(plan, host, index, ran, false, times, None);
+            return self.finish(plan, host, index, ran, times, None);
         }
         self.tell_ended(host, &facts, RecordStatus::Error, Some(&message));
         let mut record = Record::failed(facts.clone(), message.clone());
@@ -334,11 +344,13 @@ impl Run {
                 description: question.description,
                 feedback_enabled: question.feedback_enabled,
                 label: None,
+                call: question.call,
                 carried: question.carried,
             },
             facts,
             question.input,
             question.text,
+            question.output,
             action,
             Some(said),
             times,
@@ -356,6 +368,7 @@ impl Run {
         facts: Arc<NodeFacts>,
         input: Value,
         text: String,
+        more: Map<String, Value>,
         action: Value,
         said: Option<Said>,
         times: Times,
@@ -364,11 +377,15 @@ impl Run {
             host.event(RunEvent::Token(&text));
         }
         self.tell_ended(host, &facts, RecordStatus::Stopped, None);
+        let mut output = Map::with_capacity(2 + more.len());
+        output.insert("content".to_owned(), text.into());
+        output.extend(more);
+        output.insert("humanInputAction".to_owned(), action);
         self.records.push(Record {
             facts,
             status: RecordStatus::Stopped,
             input: Body::json(input),
-            output: Body::json(json!({"content": text, "humanInputAction": action})),
+            output: Body::json(Value::Object(output)),
             state: self.state.clone(),
             chat_history: said.as_ref().map(|said| Arc::new(json!([said.in_record()]))),
             error: None,
@@ -389,31 +406,16 @@ impl Run {
             .map_or(Advance::Finished, |stop| Advance::Stopped(stop.clone()))
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "it is the one place where all of these meet"
-    )]
     fn finish(
         &mut self,
         plan: &Plan,
         host: &dyn Host,
         index: usize,
         ran: Ran,
-        was_asked: bool,
         times: Times,
         called: Option<Vec<Record>>,
     ) -> Advance {
         let facts = plan.node(index).facts.clone();
-        if was_asked {
-            // The record of the question gives way to that of the answer; earlier ones of a loop stay.
-            let asked = self
-                .records
-                .iter()
-                .rposition(|record| record.status == RecordStatus::Stopped && record.facts.id == facts.id);
-            if let Some(asked) = asked {
-                self.records.remove(asked);
-            }
-        }
         if let Some(state) = ran.state {
             self.state = state;
         }

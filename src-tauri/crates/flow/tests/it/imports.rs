@@ -3,7 +3,7 @@
 use countersign_flow::{Plan, ProblemKind, Refusal, read_import};
 use serde_json::{Value, json};
 
-use crate::support::{check, flow, gate, node, reply, start};
+use crate::support::{check, flow, gate, reply, start};
 
 fn refusal(text: &str) -> Refusal {
     match Plan::parse(text) {
@@ -155,18 +155,6 @@ fn a_gate_inside_an_iteration_is_refused() {
         ProblemKind::GateInIteration,
         &["“Gate” (humanInputAgentflow_0) lies inside the Iteration “Each”"],
     );
-}
-
-#[test]
-fn a_question_that_a_model_writes_is_not_there_yet() {
-    for inputs in [json!({"humanInputDescriptionType": "dynamic"}), json!({})] {
-        let text = flow(vec![start(json!({})), node("h0", "Ask", inputs)], &[("s", "h0")]);
-        refused(
-            &text,
-            ProblemKind::Setting,
-            &["“Ask” (humanInputAgentflow_0)", "not there yet"],
-        );
-    }
 }
 
 #[test]

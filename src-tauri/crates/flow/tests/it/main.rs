@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod agents;
 mod called_flows;
 mod conditions;
 mod custom_functions;
@@ -13,9 +14,11 @@ mod imports;
 mod iterations;
 mod joins;
 mod loops;
+mod models;
 mod properties;
 mod reports;
 mod starts;
 mod steps;
 mod support;
 mod templates;
+mod tools;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use countersign_domain::{DocumentHash, Outcome, Role, Timestamp};
 use countersign_flow::{
-    Advance, Answer, CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Incoming, NodeFailure,
-    PastMessage, Plan, Run, RunInput, Script, Stop,
+    Advance, Answer, CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Incoming, Lookup, ModelReply,
+    ModelRequest, NodeFailure, Passage, PastMessage, Plan, Run, RunEvent, RunInput, Script, Stop, ToolCall,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -22,6 +22,13 @@ pub(crate) struct TestHost {
     /// What HTTP targets answer, and what they were asked.
     answer_http: AnswerHttp,
     requests: Mutex<Vec<HttpRequest>>,
+    /// What models answer, and what they were asked.
+    answer_model: AnswerModel,
+    asked: Mutex<Vec<ModelRequest>>,
+    /// What document stores hold: every passage fits.
+    passages: Vec<Passage>,
+    /// The pieces of the answer that were told.
+    told: Mutex<String>,
     /// The flows that can be called, by id.
     flows: HashMap<String, CalledFlow>,
     /// How long was slept in all.
@@ -30,6 +37,8 @@ pub(crate) struct TestHost {
 
 type AnswerHttp =
     Box<dyn Fn(&HttpRequest) -> HostFuture<'static, Result<HttpResponse, String>> + Send + Sync>;
+
+type AnswerModel = Box<dyn Fn(&ModelRequest) -> Result<ModelReply, String> + Send + Sync>;
 
 type RunScript = Box<dyn Fn(&Script) -> Result<Option<Value>, String> + Send + Sync>;
 
@@ -45,6 +54,10 @@ impl TestHost {
                 Box::pin(std::future::ready(Err(message)))
             }),
             requests: Mutex::default(),
+            answer_model: Box::new(|request| Err(format!("no question was expected: {request:?}"))),
+            asked: Mutex::default(),
+            passages: Vec::new(),
+            told: Mutex::default(),
             flows: HashMap::new(),
             slept: Mutex::default(),
         }
@@ -59,6 +72,46 @@ impl TestHost {
             answer_http: Box::new(answer),
             ..self
         }
+    }
+
+    /// The same with a language model.
+    pub(crate) fn with_model(
+        self,
+        answer: impl Fn(&ModelRequest) -> Result<ModelReply, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            answer_model: Box::new(answer),
+            ..self
+        }
+    }
+
+    /// The same with a language model that gives these answers, one each.
+    pub(crate) fn saying(self, replies: Vec<ModelReply>) -> Self {
+        let replies = Mutex::new(replies.into_iter());
+        self.with_model(move |_| {
+            let reply = replies.lock().unwrap().next();
+            reply.ok_or_else(|| "the model was asked too often".to_owned())
+        })
+    }
+
+    /// The same with a document store.
+    pub(crate) fn with_passages(mut self, texts: &[&str]) -> Self {
+        let passage = |text: &&str| Passage {
+            page_content: (*text).to_owned(),
+            metadata: json!({"source": "notes.md"}),
+        };
+        self.passages = texts.iter().map(passage).collect();
+        self
+    }
+
+    /// What models were asked.
+    pub(crate) fn asked(&self) -> Vec<ModelRequest> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// The pieces of the answer that were told.
+    pub(crate) fn told(&self) -> String {
+        self.told.lock().unwrap().clone()
     }
 
     /// The same with a flow that others can call.
@@ -135,6 +188,30 @@ impl Host for TestHost {
         answer
     }
 
+    fn event(&self, event: RunEvent<'_>) {
+        if let RunEvent::Token(text) = event {
+            self.told.lock().unwrap().push_str(text);
+        }
+    }
+
+    fn model(&self, request: ModelRequest) -> HostFuture<'_, Result<ModelReply, String>> {
+        let answer = (self.answer_model)(&request);
+        if let (Ok(reply), true) = (&answer, request.stream) {
+            self.told.lock().unwrap().push_str(&reply.content);
+        }
+        self.asked.lock().unwrap().push(request);
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn look_up(&self, lookup: Lookup) -> HostFuture<'_, Result<Vec<Passage>, String>> {
+        let found = if self.passages.is_empty() {
+            Err(format!("the store {} is mapped to no folder", lookup.store))
+        } else {
+            Ok(self.passages.iter().take(lookup.limit).cloned().collect())
+        };
+        Box::pin(std::future::ready(found))
+    }
+
     fn called_flow(&self, id: &str) -> Option<CalledFlow> {
         self.flows.get(id).cloned()
     }
@@ -149,6 +226,37 @@ impl Host for TestHost {
         self.scripts.lock().unwrap().push(script);
         Box::pin(std::future::ready(returned))
     }
+}
+
+/// A model that says this.
+pub(crate) fn says(content: &str) -> ModelReply {
+    ModelReply {
+        content: content.to_owned(),
+        usage: Some(json!({"input_tokens": 2, "output_tokens": 1, "total_tokens": 3})),
+        ..ModelReply::default()
+    }
+}
+
+/// A model that wants these tools to be called.
+pub(crate) fn wants(content: &str, calls: &[(&str, Value)]) -> ModelReply {
+    let calls = calls.iter().enumerate();
+    ModelReply {
+        tool_calls: calls
+            .map(|(at, (name, arguments))| ToolCall {
+                id: format!("id-{at}"),
+                name: (*name).to_owned(),
+                arguments: arguments.clone(),
+            })
+            .collect(),
+        ..says(content)
+    }
+}
+
+/// A node without the definitions of its fields, so that ours count.
+pub(crate) fn plain(short: &str, label: &str, inputs: Value) -> Value {
+    let mut step = node(short, label, inputs);
+    step["data"].as_object_mut().unwrap().remove("inputParams");
+    step
 }
 
 /// An answer with a JSON body.
@@ -222,6 +330,11 @@ pub(crate) fn id(short: &str) -> String {
         "i" => "iterationAgentflow",
         "e" => "executeFlowAgentflow",
         "t" => "httpAgentflow",
+        "m" => "llmAgentflow",
+        "a" => "agentAgentflow",
+        "p" => "conditionAgentAgentflow",
+        "o" => "toolAgentflow",
+        "r" => "retrieverAgentflow",
         _ => return short.to_owned(),
     };
     format!("{name}_{}", if number.is_empty() { "0" } else { number })

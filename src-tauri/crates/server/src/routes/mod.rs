@@ -3,6 +3,7 @@
 mod approvals;
 mod callbacks;
 mod chatflows;
+mod connections;
 mod events;
 mod executions;
 mod health;
@@ -73,6 +74,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/executions/{id}/cancel", post(executions::cancel))
         .route("/variables", get(variables::list))
         .route("/variables/{name}", put(variables::set).delete(variables::delete))
+        .route("/connections", get(connections::list))
+        .route(
+            "/connections/{name}",
+            put(connections::set).delete(connections::delete),
+        )
         .route("/approvals", get(approvals::list))
         .route("/approvals/{id}", get(approvals::show))
         .route("/approvals/{id}/decision", post(approvals::decide))
