@@ -15,14 +15,15 @@ use countersign_store::{OpenError, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::connections::Connections;
+use crate::connections::Connection;
 use crate::events::Events;
 use crate::flows::Flows;
 use crate::host::ScriptRequests;
 use crate::outbox::CallbackOutbox;
+use crate::register::Register;
 use crate::settings::Settings;
 use crate::token::{ApiToken, write_private};
-use crate::variables::Variables;
+use crate::variables::Variable;
 use crate::vault::Vault;
 use crate::view::{EventView, StatusView};
 use crate::{Error, OpenRequest, notifications};
@@ -78,8 +79,8 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
     pub(crate) settings: RwLock<Settings>,
-    pub(crate) variables: RwLock<Variables>,
-    pub(crate) connections: RwLock<Connections>,
+    pub(crate) variables: Register<Variable>,
+    pub(crate) connections: Register<Connection>,
     pub(crate) flows: Flows,
     pub(crate) events: Events,
     pub(crate) notifications: BrokerHandle,
@@ -136,9 +137,9 @@ impl App {
             .map_err(|error| unusable("its token file cannot be read or written", error.into()))?;
         let settings =
             Settings::load(&store).map_err(|error| unusable("its settings cannot be read", error.into()))?;
-        let variables = Variables::load(&store)
-            .map_err(|error| unusable("its variables cannot be read", error.into()))?;
-        let connections = Connections::load(&store)
+        let variables =
+            Register::load(&store).map_err(|error| unusable("its variables cannot be read", error.into()))?;
+        let connections = Register::load(&store)
             .map_err(|error| unusable("its connections cannot be read", error.into()))?;
         let flows =
             Flows::load(&store).map_err(|error| unusable("its flows cannot be read", error.into()))?;
@@ -155,8 +156,8 @@ impl App {
             store,
             vault,
             settings: RwLock::new(settings),
-            variables: RwLock::new(variables),
-            connections: RwLock::new(connections),
+            variables,
+            connections,
             flows,
             events: Events::default(),
             notifications,

@@ -1,12 +1,15 @@
 //! Taking back what nobody should answer or go on with any more.
 
 use countersign_domain::{
-    AlreadyDecided, Approval, ApprovalState, CallbackKind, ErrorCode, Execution, ExecutionId, ExecutionState,
+    AlreadyDecided, Approval, ApprovalState, CallbackKind, ErrorCode, Execution, ExecutionState,
     JournalEvent, ResponseMode,
 };
 
+use countersign_store::Changes;
+
 use crate::app::storage;
 use crate::callbacks::Content;
+use crate::executions::no_such_execution;
 use crate::view::ExecutionView;
 use crate::{App, Error};
 
@@ -23,14 +26,8 @@ impl App {
     /// [`ErrorCode::NotWaiting`] for an execution that runs or has ended. In each case nothing was changed.
     pub async fn cancel_execution(&self, id: &str, person: Option<String>) -> Result<ExecutionView, Error> {
         self.ready()?;
-        let unknown = || Error::new(ErrorCode::NotFound, format!("Execution {id} not found"));
-        let parsed: ExecutionId = id.parse().map_err(|_| unknown())?;
-        let stored = self
-            .inner
-            .store
-            .execution(parsed)
-            .map_err(storage)?
-            .ok_or_else(unknown)?;
+        let stored = self.stored_execution(id)?;
+        let execution_id = stored.id;
         let asked = match stored.approval_id {
             Some(id) => self.inner.store.approval(id).map_err(storage)?,
             None => None,
@@ -40,23 +37,24 @@ impl App {
         // Whoever waited has its answer already; the result of a cancelled run leaves as a callback only.
         let mut begun = self.begun_again(stored)?;
         begun.execution.mode = ResponseMode::Async;
-        let message = if begun.execution.state == ExecutionState::Stopped {
+        let mut told = Changes::new();
+        let callback = if begun.execution.state == ExecutionState::Stopped {
             // An earlier answer is not what ended this run.
             begun.decision = None;
-            self.inner
-                .callback(&begun, CallbackKind::Error, Content::Error(CANCELLED), now)?
+            let content = Content::Error(CANCELLED);
+            self.queue_callback(&mut told, &begun, CallbackKind::Error, content, now)?
         } else {
             // That it ended was told when the restart had ended it.
             None
         };
-        let queued = message.as_ref().map(|(callback, _)| callback.clone());
         let taken_back = self
             .inner
             .store
             .transact(move |transaction| -> Result<_, Error> {
-                let mut execution = transaction.execution(parsed).map_err(storage)?.ok_or_else(|| {
-                    Error::new(ErrorCode::NotFound, format!("Execution {parsed} not found"))
-                })?;
+                let mut execution = transaction
+                    .execution(execution_id)
+                    .map_err(storage)?
+                    .ok_or_else(|| no_such_execution(execution_id))?;
                 let asked = match execution.approval_id {
                     Some(id) => transaction.approval(id).map_err(storage)?,
                     None => None,
@@ -78,13 +76,7 @@ impl App {
                 execution.error = Some(CANCELLED.to_owned());
                 execution.updated_at = now;
                 transaction.put_execution(&execution);
-                if let Some((callback, body)) = &message {
-                    transaction.put_new_callback(callback, body);
-                    transaction.journal(&JournalEvent::CallbackQueued {
-                        callback: Box::new(callback.clone()),
-                        body: body.clone(),
-                    });
-                }
+                transaction.apply(told);
                 Ok(taken_back)
             })
             .await
@@ -93,9 +85,7 @@ impl App {
             self.inner.events.approval(&approval, None);
             self.inner.notifications.withdraw(approval.id);
         }
-        if let (Some(callback), Some(dispatcher)) = (queued, self.dispatcher()) {
-            dispatcher.put(&callback);
-        }
+        self.send(callback);
         self.execution(id)
     }
 }

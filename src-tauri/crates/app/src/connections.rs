@@ -1,30 +1,22 @@
 //! Connections: which endpoint stands for a component of an export, which key for a credential, which folder for a
 //! document store. Exports hold none of these, so all are said here, in one place.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_domain::{ErrorCode, UrlSource, display_line};
-use countersign_flow::Plan;
 use countersign_signature::Secret;
-use countersign_store::{Changes, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::app::{Inner, storage};
-use crate::settings::SettingsError;
+use crate::app::Inner;
+use crate::register::{Entry, NAME_LIMIT};
 use crate::view::{ConnectionChange, ConnectionKind, ConnectionView, EventView};
 use crate::{App, Error};
 
-/// Under which name they lie in the store.
-const CONNECTIONS: &str = "connections";
-
-/// The longest name and text, in characters, and how many there can be.
-const NAME_LIMIT: usize = 100;
+/// The longest text, in characters, and how many names one can serve.
 const TEXT_LIMIT: usize = 10_000;
-const COUNT_LIMIT: usize = 200;
+const SERVED_LIMIT: usize = 200;
 
 /// Where people set them, for errors.
 pub(crate) const WHERE: &str = "under Connections in the settings";
@@ -51,18 +43,10 @@ pub(crate) struct Connection {
     components: Vec<String>,
 }
 
-/// All of them, by name. Cheap to clone.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Connections(Arc<BTreeMap<String, Connection>>);
-
-impl Connections {
-    pub(crate) fn load(store: &Store) -> Result<Self, SettingsError> {
-        match store.setting(CONNECTIONS)? {
-            Some(value) => Ok(serde_json::from_value(value)?),
-            None => Ok(Self::default()),
-        }
-    }
+impl Entry for Connection {
+    const KEY: &'static str = "connections";
+    const ONE: &'static str = "connection";
+    const COUNT_LIMIT: usize = 200;
 }
 
 /// What a connection is looked up for.
@@ -89,18 +73,10 @@ fn sealed_for(name: &str) -> String {
 }
 
 impl Inner {
-    fn connections(&self) -> Connections {
-        self.connections
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     /// The connection of a group that serves one of these names, with its own name.
     fn serving(&self, wanted: Group, names: &[&str]) -> Option<(String, Connection)> {
-        let connections = self.connections();
+        let connections = self.connections.now();
         let of_group = connections
-            .0
             .iter()
             .filter(|(_, connection)| group(connection.provider) == wanted);
         of_group
@@ -182,49 +158,20 @@ impl Inner {
 
     /// The keys, which must not be shown anywhere.
     pub(crate) fn connection_keys(&self) -> Vec<String> {
-        let connections = self.connections();
-        let keys = connections.0.iter().filter_map(|(name, connection)| {
+        let connections = self.connections.now();
+        let keys = connections.iter().filter_map(|(name, connection)| {
             let key = self.connection_key(name, connection).ok()??;
             Some(key.expose().to_owned())
         });
         keys.collect()
-    }
-
-    /// What a flow asks for that no connection serves, and what it uses that is not there at all: one line each, for
-    /// people.
-    pub(crate) fn unserved(&self, plan: &Plan) -> Vec<String> {
-        let mut lines = Vec::new();
-        for needed in plan.models() {
-            let component = &needed.what.component;
-            if self.model_connection(component).is_none() {
-                lines.push(format!(
-                    "“{}” asks the language model {component}, and no connection serves it. Set one {WHERE} and list \
-                     {component} among what it serves; until then the step fails.",
-                    needed.node_label
-                ));
-            }
-        }
-        for needed in plan.stores() {
-            if self.store_folder(needed.what).is_none() {
-                lines.push(format!(
-                    "“{}” looks into the document store {}, and no folder stands for it. Map one {WHERE}; until then \
-                     the step fails.",
-                    needed.node_label, needed.what
-                ));
-            }
-        }
-        for needed in plan.lacks() {
-            lines.push(format!("“{}” will fail. {}.", needed.node_label, needed.what));
-        }
-        lines
     }
 }
 
 impl App {
     /// All connections by name, without their keys.
     pub fn connections(&self) -> Vec<ConnectionView> {
-        let connections = self.inner.connections();
-        connections.0.iter().map(view).collect()
+        let connections = self.inner.connections.now();
+        connections.iter().map(view).collect()
     }
 
     /// Sets a connection, new or not.
@@ -240,13 +187,9 @@ impl App {
         self.ready()?;
         check_name("The name of a connection", name)?;
         let _alone = self.inner.changing.lock().await;
-        let mut connections = self.inner.connections();
-        let earlier = connections.0.get(name);
-        if earlier.is_none() && connections.0.len() >= COUNT_LIMIT {
-            return Err(invalid(format!(
-                "There are {COUNT_LIMIT} connections already, which is the most. Delete one first."
-            )));
-        }
+        let connections = self.inner.connections.now();
+        let earlier = connections.get(name);
+        self.inner.connections.check_room(name)?;
         let set = |text: Option<String>| {
             text.map(|text| text.trim().to_owned())
                 .filter(|text| !text.is_empty())
@@ -265,13 +208,13 @@ impl App {
         for component in change.components {
             let component = component.trim().to_owned();
             check_name("What a connection serves", &component)?;
-            let other = connections.0.iter().find(|(other, kept)| {
+            let other = connections.iter().find(|(other, kept)| {
                 other.as_str() != name
                     && group(kept.provider) == group(connection.provider)
                     && kept.components.contains(&component)
             });
             if let Some((other, _)) = other {
-                return Err(invalid(format!(
+                return Err(Error::invalid(format!(
                     "“{other}” serves {component} already. Take it from there first. Nothing was changed."
                 )));
             }
@@ -279,9 +222,9 @@ impl App {
                 connection.components.push(component);
             }
         }
-        if connection.components.len() > COUNT_LIMIT {
-            return Err(invalid(format!(
-                "A connection serves at most {COUNT_LIMIT} names. Nothing was changed."
+        if connection.components.len() > SERVED_LIMIT {
+            return Err(Error::invalid(format!(
+                "A connection serves at most {SERVED_LIMIT} names. Nothing was changed."
             )));
         }
         connection.key = match change.key {
@@ -295,13 +238,16 @@ impl App {
                 .and_then(|earlier| earlier.key.clone()),
         };
         if group(connection.provider) == Group::Credential && connection.key.is_none() {
-            return Err(invalid(
+            return Err(Error::invalid(
                 "Give the credential its key, token or password. Nothing was changed.".to_owned(),
             ));
         }
         let shown = view((&name.to_owned(), &connection));
-        Arc::make_mut(&mut connections.0).insert(name.to_owned(), connection);
-        self.keep_connections(connections).await?;
+        self.inner
+            .connections
+            .put(&self.inner.store, name, connection)
+            .await?;
+        self.tell_connections();
         Ok(shown)
     }
 
@@ -312,12 +258,15 @@ impl App {
     pub async fn delete_connection(&self, name: &str) -> Result<(), Error> {
         self.ready()?;
         let _alone = self.inner.changing.lock().await;
-        let mut connections = self.inner.connections();
-        if Arc::make_mut(&mut connections.0).remove(name).is_none() {
-            let message = format!("There is no connection {}.", display_line(name, NAME_LIMIT));
-            return Err(Error::new(ErrorCode::NotFound, message));
-        }
-        self.keep_connections(connections).await
+        self.inner.connections.delete(&self.inner.store, name).await?;
+        self.tell_connections();
+        Ok(())
+    }
+
+    fn tell_connections(&self) {
+        self.inner.events.tell(EventView::Settings);
+        // What flows lack is part of their page.
+        self.inner.events.tell(EventView::Flows);
     }
 
     fn check(&self, connection: &Connection) -> Result<(), Error> {
@@ -332,14 +281,14 @@ impl App {
             .flatten()
             .any(|text| text.chars().count() > TEXT_LIMIT)
         {
-            return Err(invalid(format!(
+            return Err(Error::invalid(format!(
                 "No text of a connection is longer than {TEXT_LIMIT} characters. Nothing was changed."
             )));
         }
         if let Some(url) = &connection.base_url {
             let checked = self.inner.client.guard().check_url(url, UrlSource::Operator);
             checked.map_err(|refused| {
-                invalid(format!(
+                Error::invalid(format!(
                     "The base URL cannot be used: {refused} Nothing was changed."
                 ))
             })?;
@@ -353,7 +302,7 @@ impl App {
                             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
                 };
                 if !header.as_ref().is_some_and(is_name) {
-                    return Err(invalid(
+                    return Err(Error::invalid(
                         "Give the name of the header that carries the key, X-Api-Key for instance. Nothing was \
                          changed."
                             .to_owned(),
@@ -366,7 +315,7 @@ impl App {
                     folder.is_absolute() && folder.is_dir()
                 };
                 if !folder.as_ref().is_some_and(is_there) {
-                    return Err(invalid(
+                    return Err(Error::invalid(
                         "Give the whole path of a folder that is there. Nothing was changed.".to_owned(),
                     ));
                 }
@@ -379,7 +328,7 @@ impl App {
     fn sealed(&self, name: &str, key: &str) -> Result<String, Error> {
         let fits = key.chars().count() <= TEXT_LIMIT && key.chars().all(|letter| !letter.is_control());
         if !fits {
-            return Err(invalid(format!(
+            return Err(Error::invalid(format!(
                 "A key is one line of at most {TEXT_LIMIT} characters. Nothing was changed."
             )));
         }
@@ -390,22 +339,6 @@ impl App {
             )
             .caused_by(error)
         })
-    }
-
-    async fn keep_connections(&self, connections: Connections) -> Result<(), Error> {
-        let value = serde_json::to_value(&connections).map_err(crate::execute::not_json)?;
-        let mut changes = Changes::new();
-        changes.put_setting(CONNECTIONS, &value);
-        self.inner.store.commit(changes).await.map_err(storage)?;
-        *self
-            .inner
-            .connections
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = connections;
-        self.inner.events.tell(EventView::Settings);
-        // What flows lack is part of their page.
-        self.inner.events.tell(EventView::Flows);
-        Ok(())
     }
 }
 
@@ -431,11 +364,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
     if fits {
         return Ok(());
     }
-    Err(invalid(format!(
+    Err(Error::invalid(format!(
         "{what} is 1 to {NAME_LIMIT} characters without / and white space around them. Nothing was changed."
     )))
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorCode::Invalid, message)
 }

@@ -31,6 +31,11 @@ impl Error {
         }
     }
 
+    /// [`ErrorCode::Invalid`]
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Invalid, message)
+    }
+
     /// The same with another HTTP status, where Flowise's answer is another one.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {

@@ -8,7 +8,7 @@ use countersign_domain::{
     ExecutionState, FlowId, JournalEvent, Message, MessageId, Question, ResponseMode, Role, Timestamp,
     display_line, display_text, payload_facts,
 };
-use countersign_flow::{Advance, Incoming, PastMessage, Plan, Record, Run, RunInput, Stop};
+use countersign_flow::{Advance, Incoming, PastMessage, Plan, RUN_FAILED, Record, Run, RunInput, Stop};
 use countersign_store::Changes;
 use serde::Serialize;
 use serde_json::Value;
@@ -17,15 +17,12 @@ use uuid::Uuid;
 
 use crate::app::{Inner, storage};
 use crate::callbacks::Content;
-use crate::executions::read_run;
+use crate::executions::{no_such_execution, read_run};
 use crate::flows::LiveFlow;
 use crate::host::RunHost;
 use crate::stream::Listener;
 use crate::view::ExecutionView;
 use crate::{App, Error, notifications};
-
-/// What Flowise puts in front of every failure of a run (webhook spec §5).
-const RUN_FAILED: &str = "Error: predictionsServices.buildChatflow - ";
 
 /// The longest title of a question, in characters.
 const TITLE_LIMIT: usize = 200;
@@ -241,22 +238,23 @@ impl App {
             match advance {
                 Advance::Ran { .. } => {}
                 Advance::Stopped(stop) => {
-                    let (action, told_to) = (stop.action.clone(), self.metadata(&begun, Some(&stop.action)));
+                    // Made before the run is handed over, and only if somebody listens.
+                    let told = told.map(|listener| (listener, metadata(&begun, Some(&stop.action))));
                     let ending = self.stopped(begun, stop, caller).await?;
-                    if let Some(listener) = told {
+                    if let Some((listener, metadata)) = told {
                         listener.tell("agentFlowEvent", "STOPPED");
-                        listener.tell("action", &action);
+                        listener.tell("action", &metadata["action"]);
                         listener.tell("agentFlowEvent", "STOPPED");
-                        listener.tell("metadata", &told_to);
+                        listener.tell("metadata", &metadata);
                     }
                     return Ok(ending);
                 }
                 Advance::Finished => {
-                    let told_to = self.metadata(&begun, None);
+                    let told = told.map(|listener| (listener, metadata(&begun, None)));
                     let ending = self.finished(begun, caller).await?;
-                    if let Some(listener) = told {
+                    if let Some((listener, metadata)) = told {
                         listener.tell("agentFlowEvent", "FINISHED");
-                        listener.tell("metadata", &told_to);
+                        listener.tell("metadata", &metadata);
                     }
                     return Ok(ending);
                 }
@@ -282,22 +280,6 @@ impl App {
         self.inner.store.commit(changes).await.map_err(storage)?;
         begun.stored = true;
         Ok(())
-    }
-
-    /// What a stream says about the answer as a whole.
-    fn metadata(&self, begun: &Begun, action: Option<&Value>) -> Value {
-        let mut metadata = serde_json::json!({
-            "chatId": begun.execution.chat_id,
-            "chatMessageId": begun.message_id,
-        });
-        if let Some(question) = begun.run.question() {
-            metadata["question"] = question.into();
-        }
-        metadata["sessionId"] = begun.run.session_id().into();
-        if let Some(action) = action {
-            metadata["action"] = action.clone();
-        }
-        metadata
     }
 
     async fn stopped(&self, mut begun: Begun, stop: Stop, caller: Caller) -> Result<Ending, Error> {
@@ -410,10 +392,15 @@ impl App {
     /// Makes changes durable, and lets the callback among them go out.
     async fn commit_and_send(&self, changes: Changes, callback: Option<Callback>) -> Result<(), Error> {
         self.inner.store.commit(changes).await.map_err(storage)?;
+        self.send(callback);
+        Ok(())
+    }
+
+    /// Lets a callback that is durable go out.
+    pub(crate) fn send(&self, callback: Option<Callback>) {
         if let (Some(callback), Some(dispatcher)) = (callback, self.dispatcher()) {
             dispatcher.put(&callback);
         }
-        Ok(())
     }
 
     /// Takes an asynchronous run up again after a restart.
@@ -486,15 +473,9 @@ impl App {
     /// [`ErrorCode::NotFound`] for an unknown id; [`ErrorCode::NotWaiting`] for an execution that no restart ended.
     pub async fn continue_execution(&self, id: &str, person: Option<String>) -> Result<ExecutionView, Error> {
         self.ready()?;
-        let unknown = || Error::new(ErrorCode::NotFound, format!("Execution {id} not found"));
-        let id: ExecutionId = id.parse().map_err(|_| unknown())?;
         // Read before, so that what cannot go on is not marked as running.
-        let stored = self
-            .inner
-            .store
-            .execution(id)
-            .map_err(storage)?
-            .ok_or_else(unknown)?;
+        let stored = self.stored_execution(id)?;
+        let id = stored.id;
         read_run(&stored)?;
         self.inner.plan_of(&stored)?;
         let now = self.inner.clock.now();
@@ -505,7 +486,7 @@ impl App {
                 let mut execution = transaction
                     .execution(id)
                     .map_err(storage)?
-                    .ok_or_else(|| Error::new(ErrorCode::NotFound, format!("Execution {id} not found")))?;
+                    .ok_or_else(|| no_such_execution(id))?;
                 if !execution.interrupted {
                     let message = format!(
                         "Execution {id} is {} and was not interrupted by a restart, so there is nothing to go on \
@@ -578,7 +559,7 @@ impl App {
     }
 
     /// Writes a callback into the same commit as the state that it reports, if there is somewhere to send it.
-    fn queue_callback(
+    pub(crate) fn queue_callback(
         &self,
         changes: &mut Changes,
         begun: &Begun,
@@ -596,6 +577,22 @@ impl App {
         });
         Ok(Some(callback))
     }
+}
+
+/// What a stream says about the answer as a whole.
+fn metadata(begun: &Begun, action: Option<&Value>) -> Value {
+    let mut metadata = serde_json::json!({
+        "chatId": begun.execution.chat_id,
+        "chatMessageId": begun.message_id,
+    });
+    if let Some(question) = begun.run.question() {
+        metadata["question"] = question.into();
+    }
+    metadata["sessionId"] = begun.run.session_id().into();
+    if let Some(action) = action {
+        metadata["action"] = action.clone();
+    }
+    metadata
 }
 
 impl Inner {

@@ -69,17 +69,20 @@ impl App {
     /// # Errors
     /// [`ErrorCode::NotFound`] for an unknown id or one that is none.
     pub fn execution(&self, id: &str) -> Result<ExecutionView, Error> {
-        let unknown = || Error::new(ErrorCode::NotFound, format!("Execution {id} not found"));
-        let id: ExecutionId = id.parse().map_err(|_| unknown())?;
-        view(
-            &self
-                .inner
-                .store
-                .execution(id)
-                .map_err(storage)?
-                .ok_or_else(unknown)?,
-        )
+        view(&self.stored_execution(id)?)
     }
+
+    /// The record of an execution.
+    pub(crate) fn stored_execution(&self, id: &str) -> Result<Execution, Error> {
+        let parsed: ExecutionId = id.parse().map_err(|_| no_such_execution(id))?;
+        let stored = self.inner.store.execution(parsed).map_err(storage)?;
+        stored.ok_or_else(|| no_such_execution(id))
+    }
+}
+
+/// There is nothing under this id.
+pub(crate) fn no_such_execution(id: impl std::fmt::Display) -> Error {
+    Error::new(ErrorCode::NotFound, format!("Execution {id} not found"))
 }
 
 /// As lists have it: what would make them huge is left out and can be asked for alone.

@@ -1,10 +1,9 @@
 //! What an execution did, step by step, and why.
 
-use countersign_domain::{ErrorCode, ExecutionId};
 use countersign_flow::{Explained, Record, StepState};
 use serde_json::{Map, Value};
 
-use crate::app::{Inner, storage};
+use crate::app::Inner;
 use crate::executions::read_run;
 use crate::host::RunHost;
 use crate::view::{StateChangeView, StepStateView, StepView};
@@ -20,16 +19,9 @@ impl App {
     /// The steps of an execution with the reason why each ran, waits or was passed over.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`] for an unknown id or one that is none.
+    /// [`ErrorCode::NotFound`](countersign_domain::ErrorCode::NotFound) for an unknown id or one that is none.
     pub fn execution_steps(&self, id: &str) -> Result<Vec<StepView>, Error> {
-        let unknown = || Error::new(ErrorCode::NotFound, format!("Execution {id} not found"));
-        let id: ExecutionId = id.parse().map_err(|_| unknown())?;
-        let execution = self
-            .inner
-            .store
-            .execution(id)
-            .map_err(storage)?
-            .ok_or_else(unknown)?;
+        let execution = self.stored_execution(id)?;
         let plan = self.inner.plan_of(&execution)?;
         let run = read_run(&execution)?;
         let host = RunHost::new(&self.inner, None);

@@ -12,11 +12,12 @@ use countersign_signature::Secret;
 use countersign_store::{Changes, Store, StoreError};
 
 use crate::app::{Inner, storage};
+use crate::connections::WHERE;
 use crate::policies::{policy_key, stored_policy};
 use crate::view::{EventView, FlowView};
 use crate::{App, Error};
 
-/// How many of a flow's needs are looked at, and how long a line about one gets.
+/// How many lines are told about what a flow needs, and how long one gets.
 const NEEDS: usize = 200;
 const LINE: usize = 400;
 
@@ -244,7 +245,7 @@ impl App {
         let secret = hex::encode(bytes);
         let key = webhook_secret_key(flow.id);
         let mut changes = Changes::new();
-        changes.put_setting(&key, &self.inner.seal(&key, &secret)?);
+        changes.put_setting(&key, &self.inner.seal(&key, &secret)?.into());
         self.inner.store.commit(changes).await.map_err(storage)?;
         self.inner.events.tell(EventView::Flows);
         Ok(secret)
@@ -266,14 +267,10 @@ impl App {
     }
 
     pub(crate) fn stored_flow(&self, id: &str) -> Result<Flow, Error> {
-        let unknown = || {
-            Error::new(
-                ErrorCode::NotFound,
-                format!("Chatflow {id} not found in the database!"),
-            )
-        };
-        let id = FlowId::from_url(id).map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
-        self.inner.store.flow(id).map_err(storage)?.ok_or_else(unknown)
+        let parsed =
+            FlowId::from_url(id).map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
+        let stored = self.inner.store.flow(parsed).map_err(storage)?;
+        stored.ok_or_else(|| no_such_flow(id))
     }
 
     fn document_of(&self, flow: &Flow) -> Result<String, Error> {
@@ -306,31 +303,11 @@ impl App {
             };
             problems.push(format!("Its callback URL cannot be used: {problem}. {then}"));
         }
-        for (label, need) in plan.needs().into_iter().take(NEEDS) {
-            let missing = match need {
-                Need::Flow(id)
-                    if !FlowId::from_url(id).is_ok_and(|id| self.inner.flows.get(id).is_some()) =>
-                {
-                    format!(
-                        "“{label}” calls the flow {id}, which is not here. Import that flow, choose it in the step by \
-                         its id here, and import this one again."
-                    )
-                }
-                Need::Credential(id) if !self.inner.has_credential(id) => format!(
-                    "“{label}” uses the credential {id}, and no export contains credentials. Set one {} and list {id} \
-                     among what it serves. Until then the step fails.",
-                    crate::connections::WHERE
-                ),
-                Need::Variable(name) if !self.inner.has_variable(name) => format!(
-                    "“{label}” reads the variable {name}, which is not set. Set it in the settings; until then the \
-                     text stays as it is written."
-                ),
-                _ => continue,
-            };
-            problems.push(display_line(&missing, LINE));
-        }
-        let unserved = self.inner.unserved(plan);
-        problems.extend(unserved.iter().take(NEEDS).map(|line| display_line(line, LINE)));
+        let needs = plan.needs();
+        let missing = needs
+            .iter()
+            .filter_map(|(label, need)| self.inner.missing(label, *need));
+        problems.extend(missing.take(NEEDS).map(|line| display_line(&line, LINE)));
         for finding in plan.findings() {
             if finding.kind == FindingKind::UnknownStep {
                 problems.push(finding.message.clone());
@@ -396,15 +373,44 @@ impl Inner {
         })
     }
 
+    /// What a step needs and does not have here, and what to do about it, for people.
+    fn missing(&self, label: &str, need: Need<'_>) -> Option<String> {
+        let flow_is_here = |id: &str| FlowId::from_url(id).is_ok_and(|id| self.flows.get(id).is_some());
+        Some(match need {
+            Need::Flow(id) if !flow_is_here(id) => format!(
+                "“{label}” calls the flow {id}, which is not here. Import that flow, choose it in the step by its id \
+                 here, and import this one again."
+            ),
+            Need::Credential(id) if !self.has_credential(id) => format!(
+                "“{label}” uses the credential {id}, and no export contains credentials. Set one {WHERE} and list {id} \
+                 among what it serves. Until then the step fails."
+            ),
+            Need::Variable(name) if !self.has_variable(name) => format!(
+                "“{label}” reads the variable {name}, which is not set. Set it in the settings; until then the text \
+                 stays as it is written."
+            ),
+            Need::Model(component) if self.model_connection(component).is_none() => format!(
+                "“{label}” asks the language model {component}, and no connection serves it. Set one {WHERE} and list \
+                 {component} among what it serves; until then the step fails."
+            ),
+            Need::Store(store) if self.store_folder(store).is_none() => format!(
+                "“{label}” looks into the document store {store}, and no folder stands for it. Map one {WHERE}; until \
+                 then the step fails."
+            ),
+            Need::Missing(why) => format!("“{label}” will fail. {why}."),
+            _ => return None,
+        })
+    }
+
     /// The secret with which senders of this flow sign.
     pub(crate) fn webhook_secret(&self, id: FlowId) -> Result<Option<Secret>, Error> {
         let key = webhook_secret_key(id);
         self.sealed_setting(&key)
     }
 
-    /// A secret, sealed for the settings.
-    pub(crate) fn seal(&self, key: &str, secret: &str) -> Result<serde_json::Value, Error> {
-        self.vault.seal(key, secret).map(Into::into).map_err(|error| {
+    /// A secret, sealed for this key.
+    pub(crate) fn seal(&self, key: &str, secret: &str) -> Result<String, Error> {
+        self.vault.seal(key, secret).map_err(|error| {
             Error::new(
                 ErrorCode::Internal,
                 "The secret cannot be kept. Nothing was changed.",
@@ -427,6 +433,14 @@ impl Inner {
             .caused_by(error)
         })
     }
+}
+
+/// There is nothing under this id, in Flowise's words.
+pub(crate) fn no_such_flow(id: &str) -> Error {
+    Error::new(
+        ErrorCode::NotFound,
+        format!("Chatflow {id} not found in the database!"),
+    )
 }
 
 /// What is good to know about a flow that works.

@@ -22,6 +22,7 @@ mod notifications;
 mod outbox;
 mod policies;
 mod prediction;
+mod register;
 mod settings;
 mod stores;
 mod stream;

@@ -1,15 +1,13 @@
 //! The prediction API: starts flows by a chat message or a form, and answers their approvals.
 
 use countersign_domain::{ErrorCode, FlowId, ResponseMode, Role};
-use countersign_flow::{Incoming, PastMessage, StartTrigger};
+use countersign_flow::{Incoming, PastMessage, RUN_FAILED, StartTrigger};
 use serde_json::Value;
 
 use crate::execute::Trigger;
+use crate::flows::no_such_flow;
 use crate::webhook::{WebhookReply, as_text, given_chat, human_input};
 use crate::{App, Error};
-
-/// What Flowise puts in front of every refusal of this API.
-const REFUSED: &str = "Error: predictionsServices.buildChatflow - ";
 
 /// A call of the prediction API after the guards, its body parsed.
 #[derive(Debug, Clone)]
@@ -37,15 +35,10 @@ impl App {
         let answer = human_input(request.field("humanInput"))?;
         let id = FlowId::from_url(&request.flow_id)
             .map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
-        let unknown = || {
-            Error::new(
-                ErrorCode::NotFound,
-                format!("Chatflow {} not found in the database!", request.flow_id),
-            )
-        };
-        let live = self.inner.flows.get(id).ok_or_else(unknown)?;
+        let live = self.inner.flows.get(id);
+        let live = live.ok_or_else(|| no_such_flow(&request.flow_id))?;
         let start = live.plan.start();
-        let refused = |why: String| Err(Error::new(ErrorCode::RunFailed, format!("{REFUSED}{why}")));
+        let refused = |why: String| Err(Error::new(ErrorCode::RunFailed, format!("{RUN_FAILED}{why}")));
         if start.trigger == StartTrigger::WebhookTrigger {
             let method = start.method.as_deref().unwrap_or("POST");
             return refused(format!(

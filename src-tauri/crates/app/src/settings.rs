@@ -175,7 +175,7 @@ impl App {
                 ));
             }
             Some(secret) => {
-                changes.put_setting(CALLBACK_SECRET, &self.inner.seal(CALLBACK_SECRET, secret)?);
+                changes.put_setting(CALLBACK_SECRET, &self.inner.seal(CALLBACK_SECRET, secret)?.into());
             }
         }
         self.inner.store.commit(changes).await.map_err(storage)?;

@@ -1,46 +1,28 @@
 //! Variables: what flows read as `{{ $vars.name }}`, kept once for all flows.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
-
-use countersign_domain::ErrorCode;
-use countersign_store::{Changes, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::app::{Inner, storage};
-use crate::settings::SettingsError;
+use crate::app::Inner;
+use crate::register::{Entry, NAME_LIMIT};
 use crate::view::{EventView, VariableChange, VariableKind, VariableView};
 use crate::{App, Error};
 
-/// Under which name they lie in the store.
-const VARIABLES: &str = "variables";
-
-/// The longest name and value, in characters, and how many variables there can be.
-const NAME_LIMIT: usize = 100;
+/// The longest value, in characters.
 const VALUE_LIMIT: usize = 100_000;
-const COUNT_LIMIT: usize = 1000;
 
 /// What is kept of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Variable {
+pub(crate) struct Variable {
     #[serde(rename = "type")]
     kind: VariableKind,
     /// The value; sealed for a secret, empty where the environment has it.
     value: String,
 }
 
-/// All of them, by name. Cheap to clone, so that a run reads what was set when it asked.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Variables(Arc<BTreeMap<String, Variable>>);
-
-impl Variables {
-    pub(crate) fn load(store: &Store) -> Result<Self, SettingsError> {
-        match store.setting(VARIABLES)? {
-            Some(value) => Ok(serde_json::from_value(value)?),
-            None => Ok(Self::default()),
-        }
-    }
+impl Entry for Variable {
+    const KEY: &'static str = "variables";
+    const ONE: &'static str = "variable";
+    const COUNT_LIMIT: usize = 1000;
 }
 
 /// The name that a secret is sealed for, so that it cannot be read in the place of another.
@@ -49,31 +31,23 @@ fn sealed_for(name: &str) -> String {
 }
 
 impl Inner {
-    fn variables(&self) -> Variables {
-        self.variables
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     /// The value of a variable now. A secret that cannot be opened counts as not there, and the log says so.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
-        let variables = self.variables();
+        let variables = self.variables.now();
         variables
-            .0
             .get(name)
             .and_then(|variable| self.value_of(name, variable))
     }
 
     /// Whether there is a variable of this name.
     pub(crate) fn has_variable(&self, name: &str) -> bool {
-        self.variables().0.contains_key(name)
+        self.variables.now().contains_key(name)
     }
 
     /// Every variable with its value now.
     pub(crate) fn variable_values(&self) -> Vec<(String, String)> {
-        let variables = self.variables();
-        let values = variables.0.iter();
+        let variables = self.variables.now();
+        let values = variables.iter();
         values
             .filter_map(|(name, variable)| Some((name.clone(), self.value_of(name, variable)?)))
             .collect()
@@ -81,8 +55,8 @@ impl Inner {
 
     /// The values that must not be shown anywhere.
     pub(crate) fn secret_values(&self) -> Vec<String> {
-        let variables = self.variables();
-        let secrets = variables.0.iter();
+        let variables = self.variables.now();
+        let secrets = variables.iter();
         secrets
             .filter(|(_, variable)| variable.kind == VariableKind::Secret)
             .filter_map(|(name, variable)| self.value_of(name, variable))
@@ -107,101 +81,69 @@ impl Inner {
 impl App {
     /// All variables by name, secrets without their values.
     pub fn variables(&self) -> Vec<VariableView> {
-        let variables = self.inner.variables();
-        variables.0.iter().map(view).collect()
+        let variables = self.inner.variables.now();
+        variables.iter().map(view).collect()
     }
 
     /// Sets a variable, new or not.
     ///
     /// # Errors
-    /// [`ErrorCode::Invalid`] for a name or value that cannot be; then nothing has changed.
+    /// [`ErrorCode::Invalid`](countersign_domain::ErrorCode::Invalid) for a name or value that cannot be; then nothing has changed.
     pub async fn set_variable(&self, name: &str, change: VariableChange) -> Result<VariableView, Error> {
         self.ready()?;
         check_name(name)?;
         let _alone = self.inner.changing.lock().await;
-        let mut variables = self.inner.variables();
-        let earlier = variables.0.get(name);
+        let variables = self.inner.variables.now();
+        let earlier = variables.get(name);
         let value = match (change.kind, change.value) {
             (VariableKind::Runtime, _) => String::new(),
             (kind, Some(value)) => {
                 if value.chars().count() > VALUE_LIMIT {
-                    return Err(invalid(format!(
+                    return Err(Error::invalid(format!(
                         "The value is longer than {VALUE_LIMIT} characters. Nothing was changed."
                     )));
                 }
                 match kind {
                     VariableKind::Secret if value.is_empty() => {
-                        return Err(invalid(
+                        return Err(Error::invalid(
                             "A secret cannot be empty. Nothing was changed.".to_owned(),
                         ));
                     }
-                    VariableKind::Secret => {
-                        self.inner
-                            .vault
-                            .seal(&sealed_for(name), &value)
-                            .map_err(|error| {
-                                Error::new(
-                                    ErrorCode::Internal,
-                                    "The secret cannot be kept. Nothing was changed.",
-                                )
-                                .caused_by(error)
-                            })?
-                    }
+                    VariableKind::Secret => self.inner.seal(&sealed_for(name), &value)?,
                     _ => value,
                 }
             }
             (kind, None) => match earlier.filter(|earlier| earlier.kind == kind) {
                 Some(earlier) => earlier.value.clone(),
                 None => {
-                    return Err(invalid(
+                    return Err(Error::invalid(
                         "Give the variable a value. Nothing was changed.".to_owned(),
                     ));
                 }
             },
         };
-        if earlier.is_none() && variables.0.len() >= COUNT_LIMIT {
-            return Err(invalid(format!(
-                "There are {COUNT_LIMIT} variables already, which is the most. Delete one first."
-            )));
-        }
+        self.inner.variables.check_room(name)?;
         let variable = Variable {
             kind: change.kind,
             value,
         };
         let shown = view((&name.to_owned(), &variable));
-        Arc::make_mut(&mut variables.0).insert(name.to_owned(), variable);
-        self.keep_variables(variables).await?;
+        self.inner
+            .variables
+            .put(&self.inner.store, name, variable)
+            .await?;
+        self.inner.events.tell(EventView::Settings);
         Ok(shown)
     }
 
     /// Deletes a variable. References to it stay in texts as they are written, or fail in strict flows.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`] for an unknown one.
+    /// [`ErrorCode::NotFound`](countersign_domain::ErrorCode::NotFound) for an unknown one.
     pub async fn delete_variable(&self, name: &str) -> Result<(), Error> {
         self.ready()?;
         let _alone = self.inner.changing.lock().await;
-        let mut variables = self.inner.variables();
-        if Arc::make_mut(&mut variables.0).remove(name).is_none() {
-            let message = format!(
-                "There is no variable {}.",
-                countersign_domain::display_line(name, NAME_LIMIT)
-            );
-            return Err(Error::new(ErrorCode::NotFound, message));
-        }
-        self.keep_variables(variables).await
-    }
-
-    async fn keep_variables(&self, variables: Variables) -> Result<(), Error> {
-        let value = serde_json::to_value(&variables).map_err(crate::execute::not_json)?;
-        let mut changes = Changes::new();
-        changes.put_setting(VARIABLES, &value);
-        self.inner.store.commit(changes).await.map_err(storage)?;
-        *self
-            .inner
-            .variables
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = variables;
+        self.inner.variables.delete(&self.inner.store, name).await?;
         self.inner.events.tell(EventView::Settings);
         Ok(())
     }
@@ -225,11 +167,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     if fits {
         return Ok(());
     }
-    Err(invalid(format!(
+    Err(Error::invalid(format!(
         "The name of a variable is 1 to {NAME_LIMIT} letters, digits, _ or -. Nothing was changed."
     )))
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorCode::Invalid, message)
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::app::storage;
 use crate::decide::Answer;
 use crate::execute::{Begun, Caller, Ending};
-use crate::flows::{LiveFlow, response_mode};
+use crate::flows::{LiveFlow, no_such_flow, response_mode};
 use crate::stream::{RunStream, listen};
 use crate::{App, Error};
 
@@ -111,7 +111,7 @@ impl App {
         match human_input {
             Some(answer) => self.resume(request, id, live, chat_id, answer).await,
             None => {
-                let live = live.ok_or_else(|| unknown_flow(&request))?;
+                let live = live.ok_or_else(|| no_such_flow(&request.flow_id))?;
                 self.trigger(request, live, chat_id).await
             }
         }
@@ -190,8 +190,8 @@ impl App {
             (Some(live), _) => live.plan.clone(),
             (None, Some(chat_id)) => self
                 .plan_of_waiting(id, chat_id)?
-                .ok_or_else(|| unknown_flow(&request))?,
-            (None, None) => return Err(unknown_flow(&request)),
+                .ok_or_else(|| no_such_flow(&request.flow_id))?,
+            (None, None) => return Err(no_such_flow(&request.flow_id)),
         };
         must_be_webhook(plan.start(), &request)?;
         self.verify(plan.start(), id, &request)?;
@@ -370,19 +370,12 @@ fn streams(plan: &Plan) -> bool {
     plan.start().response_mode == countersign_flow::ResponseMode::Stream
 }
 
-fn unknown_flow(request: &WebhookRequest) -> Error {
-    Error::new(
-        ErrorCode::NotFound,
-        format!("Chatflow {} not found in the database!", request.flow_id),
-    )
-}
-
 fn flow_id(request: &WebhookRequest) -> Result<FlowId, Error> {
     let id = FlowId::from_url(&request.flow_id)
         .map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
     // Ids are looked up as they are written, in lower case.
     if request.flow_id.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(unknown_flow(request));
+        return Err(no_such_flow(&request.flow_id));
     }
     Ok(id)
 }

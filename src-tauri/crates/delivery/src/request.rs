@@ -92,6 +92,20 @@ pub struct OpenResponse {
 }
 
 impl OpenResponse {
+    fn new(answer: reqwest::Response, limit: usize) -> Self {
+        let headers = answer.headers().iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        });
+        Self {
+            status: answer.status().as_u16(),
+            headers: headers.collect(),
+            answer,
+            read: 0,
+            limit,
+        }
+    }
+
     /// The first header of this name, which is given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(other, _)| other == name);
@@ -126,13 +140,7 @@ impl Client {
         let (answer, _) = tokio::time::timeout(timeout, self.follow(request))
             .await
             .unwrap_or_else(|_| Err(format!("No answer within {} s.", timeout.as_secs_f64())))?;
-        Ok(OpenResponse {
-            status: answer.status().as_u16(),
-            headers: headers_of(&answer),
-            answer,
-            read: 0,
-            limit,
-        })
+        Ok(OpenResponse::new(answer, limit))
     }
 
     /// Makes a request that an operator's flow describes: loopback is a normal target as for callbacks. At most five
@@ -143,10 +151,26 @@ impl Client {
     /// What went wrong, for people: the address is refused or none, no connection, no answer in time, too long.
     pub async fn request(&self, request: Request) -> Result<Response, String> {
         let timeout = request.timeout;
-        let limit = request.response_limit;
         let exchange = async {
+            let limit = request.response_limit;
             let (answer, url) = self.follow(request).await?;
-            read(answer, url, limit).await
+            let status_text = answer.status().canonical_reason().unwrap_or_default().to_owned();
+            let length = answer.content_length();
+            let mut opened = OpenResponse::new(answer, limit);
+            if length.is_some_and(|length| length > limit as u64) {
+                return Err(too_long(limit));
+            }
+            let mut body = Vec::new();
+            while let Some(piece) = opened.piece().await? {
+                body.extend_from_slice(&piece);
+            }
+            Ok(Response {
+                status: opened.status,
+                status_text,
+                url: url.into(),
+                headers: opened.headers,
+                body,
+            })
         };
         tokio::time::timeout(timeout, exchange)
             .await
@@ -248,43 +272,8 @@ fn redirect_of(answer: &reqwest::Response, from: &Url) -> Option<Url> {
     from.join(location.to_str().ok()?).ok()
 }
 
-fn headers_of(answer: &reqwest::Response) -> Vec<(String, String)> {
-    let headers = answer.headers().iter().map(|(name, value)| {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        (name.as_str().to_owned(), value)
-    });
-    headers.collect()
-}
-
 fn too_long(limit: usize) -> String {
     format!("The answer is longer than {limit} bytes.")
-}
-
-async fn read(mut answer: reqwest::Response, url: Url, limit: usize) -> Result<Response, String> {
-    let status = answer.status();
-    let headers = headers_of(&answer);
-    if answer
-        .content_length()
-        .is_some_and(|length| length > limit as u64)
-    {
-        return Err(too_long(limit));
-    }
-    let mut body = Vec::new();
-    loop {
-        match answer.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(too_long(limit)),
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => break,
-            Err(_) => return Err("The answer broke off.".to_owned()),
-        }
-    }
-    Ok(Response {
-        status: status.as_u16(),
-        status_text: status.canonical_reason().unwrap_or_default().to_owned(),
-        url: url.into(),
-        headers,
-        body,
-    })
 }
 
 fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, String> {

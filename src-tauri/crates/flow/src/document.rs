@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::refusal::{Problem, ProblemKind, Refusal};
+use crate::template::Field;
 
 /// An import, unwrapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +171,18 @@ impl DocumentNode {
                     && param.get("acceptVariable") == Some(&Value::Bool(true))
             }),
         }
+    }
+
+    /// An input that accepts variables unless its exported definition says otherwise; none if it is not set.
+    pub(crate) fn field(&self, name: &str) -> Option<Field> {
+        let value = self.inputs.get(name)?;
+        Some(Field::read(value, self.accepts_variables(name, true)))
+    }
+
+    /// The same, where an empty text counts as not set.
+    pub(crate) fn filled_field(&self, name: &str) -> Option<Field> {
+        self.inputs.get(name).filter(|value| **value != "")?;
+        self.field(name)
     }
 
     /// Whether variables are resolved in the rows of this field: the field itself says so (§7.1), or the definition of

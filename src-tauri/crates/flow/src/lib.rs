@@ -30,10 +30,9 @@ pub use explain::{Explained, StepState};
 pub use host::{CalledFlow, Host, HostFuture, RunEvent};
 pub use http::{HttpBody, HttpRequest, HttpResponse};
 pub use model::{
-    AskedCall, Lookup, ModelChoice, ModelMessage, ModelReply, ModelRequest, NeededBy, Passage, ToolCall,
-    ToolDefinition,
+    AskedCall, Lookup, ModelChoice, ModelMessage, ModelReply, ModelRequest, Passage, ToolCall, ToolDefinition,
 };
-pub use nodes::{plain_text, title as kind_in_words};
+pub use nodes::{RUN_FAILED, plain_text, title as kind_in_words};
 pub use plan::{Plan, StepInfo};
 pub use policy::{OnError, RunPolicy, StepPolicy};
 pub use record::{Record, RecordStatus};

@@ -3,8 +3,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::plan::Plan;
-
 /// Which model is asked, as the export names it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelChoice {
@@ -131,48 +129,4 @@ pub struct Passage {
     pub page_content: String,
     /// Where it comes from.
     pub metadata: Value,
-}
-
-/// What a step needs from somewhere else, and which step that is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct NeededBy<'a, T: ?Sized> {
-    /// The id of the step.
-    pub node_id: &'a str,
-    /// Its label.
-    pub node_label: &'a str,
-    /// What it needs.
-    pub what: &'a T,
-}
-
-impl Plan {
-    /// The models that its steps ask, in the order of the document.
-    pub fn models(&self) -> Vec<NeededBy<'_, ModelChoice>> {
-        self.needed(|node| node.model().into_iter().collect())
-    }
-
-    /// The document stores that its steps look into, as the export names them.
-    pub fn stores(&self) -> Vec<NeededBy<'_, str>> {
-        self.needed(|node| node.stores())
-    }
-
-    /// What its steps use and what is not there, in words: each fails the step that needs it.
-    pub fn lacks(&self) -> Vec<NeededBy<'_, str>> {
-        self.needed(|node| node.lacks())
-    }
-
-    fn needed<'a, T: ?Sized>(
-        &'a self,
-        of: impl Fn(&'a dyn crate::nodes::Node) -> Vec<&'a T>,
-    ) -> Vec<NeededBy<'a, T>> {
-        let nodes = self.parts().flatten();
-        let needs = nodes.flat_map(|node| {
-            let needed_by = |what| NeededBy {
-                node_id: node.facts.id.as_str(),
-                node_label: node.facts.label.as_str(),
-                what,
-            };
-            of(&*node.kind).into_iter().map(needed_by)
-        });
-        needs.collect()
-    }
 }

@@ -18,7 +18,7 @@ const FINDINGS: usize = 100;
 /// How many names a sentence lists.
 const NAMES: usize = 5;
 
-/// Something that a step needs and no export contains.
+/// Something that a step needs and no export contains, in the order in which [`Plan::needs`] tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need<'a> {
     /// Another flow, by id.
@@ -27,6 +27,12 @@ pub enum Need<'a> {
     Credential(&'a str),
     /// A variable, by name.
     Variable(&'a str),
+    /// A language model, by its component: `chatOpenAI`.
+    Model(&'a str),
+    /// A document store, as the export names it.
+    Store(&'a str),
+    /// Something that is not available here at all, in words.
+    Missing(&'a str),
 }
 
 /// What a finding is about.
@@ -63,8 +69,8 @@ impl Scope for AsWritten {
 }
 
 impl Plan {
-    /// What its steps need from outside the document, with the step's label, in the order of the document; each need
-    /// is told once a step.
+    /// What its steps need from outside the document, with the step's label; each need is told once a step. First what
+    /// can be imported or set by its name, then what connections stand for, each in the order of the document.
     pub fn needs(&self) -> Vec<(&str, Need<'_>)> {
         let (mut needs, mut told) = (Vec::new(), BTreeSet::new());
         for node in self.parts().flatten() {
@@ -87,7 +93,22 @@ impl Plan {
                     }
                 });
             }
+            if let Some(model) = node.kind.model() {
+                need(Need::Model(&model.component));
+            }
+            for store in node.kind.stores() {
+                need(Need::Store(store));
+            }
+            for why in node.kind.lacks() {
+                need(Need::Missing(why));
+            }
         }
+        needs.sort_by_key(|(_, need)| match need {
+            Need::Flow(_) | Need::Credential(_) | Need::Variable(_) => 0,
+            Need::Model(_) => 1,
+            Need::Store(_) => 2,
+            Need::Missing(_) => 3,
+        });
         needs
     }
 

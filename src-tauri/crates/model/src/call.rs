@@ -1,7 +1,6 @@
 //! What is asked and what is answered, in the same form for every provider.
 
 use std::fmt;
-use std::str::FromStr;
 
 use countersign_signature::Secret;
 use serde_json::Value;
@@ -35,17 +34,6 @@ impl fmt::Display for Provider {
             Self::Anthropic => "anthropic",
             Self::Ollama => "ollama",
         })
-    }
-}
-
-impl FromStr for Provider {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Self, ()> {
-        [Self::OpenAi, Self::Anthropic, Self::Ollama]
-            .into_iter()
-            .find(|provider| provider.to_string() == word)
-            .ok_or(())
     }
 }
 

@@ -1,18 +1,12 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import type { ConnectionChange } from "../../bindings/ConnectionChange";
 import type { ConnectionKind } from "../../bindings/ConnectionKind";
 import type { ConnectionView } from "../../bindings/ConnectionView";
-import { announce } from "../../components/Announcer";
-import { Banner } from "../../components/Banner";
-import { Button } from "../../components/Button";
-import { Confirm } from "../../components/Dialog";
 import { Choice, TextField } from "../../components/Field";
-import { wordsOf } from "../../components/States";
 import { keys, useConnections } from "../../data/queries";
 import { usePlatform } from "../../platform/context";
-import styles from "./Settings.module.css";
+import { EntryForm, type EditorProps, NamedList } from "./NamedList";
 
 const kindWords: Record<ConnectionKind, string> = {
   openai: "OpenAI or alike",
@@ -55,11 +49,8 @@ const serves: Record<ConnectionKind, string> = {
   folder: "Document stores of exports, with commas between",
 };
 
-/** Stands for the one that is being added; no name can be like it, because of its slash. */
-const NEW = "/";
-
 /** The names in a text, with commas between. */
-export function namesIn(text: string): string[] {
+function namesIn(text: string): string[] {
   return text
     .split(",")
     .map((name) => name.trim())
@@ -67,9 +58,8 @@ export function namesIn(text: string): string[] {
 }
 
 /** A new connection, or another content for one. */
-function Editor({ connection, onDone }: { connection: ConnectionView | null; onDone: () => void }) {
+function Editor({ entry: connection, onDone }: EditorProps<ConnectionView>) {
   const platform = usePlatform();
-  const client = useQueryClient();
   const [name, setName] = useState(connection?.name ?? "");
   const [kind, setKind] = useState<ConnectionKind>(connection?.provider ?? "openai");
   const [texts, setTexts] = useState({
@@ -81,13 +71,9 @@ function Editor({ connection, onDone }: { connection: ConnectionView | null; onD
   });
   const [key, setKey] = useState("");
   const [components, setComponents] = useState(connection?.components.join(", ") ?? "");
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
   const keeps = connection?.hasKey === true && connection.provider === kind;
 
-  async function save() {
-    setBusy(true);
-    setError(null);
+  function save() {
     const change: ConnectionChange = { provider: kind, components: namesIn(components) };
     for (const field of fields[kind]) {
       if (field === "key") {
@@ -97,134 +83,66 @@ function Editor({ connection, onDone }: { connection: ConnectionView | null; onD
         change[field] = texts[field].trim();
       }
     }
-    try {
-      await platform.setConnection(name.trim(), change);
-      await client.invalidateQueries({ queryKey: keys.connections });
-      announce("Connection saved");
-      onDone();
-    } catch (failed) {
-      setError(wordsOf(failed));
-      setBusy(false);
-    }
+    return platform.setConnection(name.trim(), change);
   }
 
   return (
-    <form
-      className={`${styles.group} ${styles.full}`}
-      noValidate
-      onSubmit={(event) => {
-        event.preventDefault();
-        void save();
-      }}
-    >
-      {connection === null && <TextField label="Name" autoFocus value={name} onChange={setName} />}
-      <Choice label="Kind" value={kind} onChange={setKind} options={kinds} />
-      {fields[kind].map((field) =>
-        field === "key" ? (
-          <TextField
-            key={field}
-            label={kind === "httpBasicAuth" ? "Password" : kind === "httpBearerToken" ? "Token" : "Key"}
-            mono
-            type="password"
-            value={key}
-            onChange={setKey}
-            {...(keeps ? { hint: "Empty keeps the one that is stored, unless the address changes." } : {})}
-          />
-        ) : (
-          <TextField
-            key={field}
-            label={labels[field]}
-            mono
-            value={texts[field]}
-            onChange={(text) => setTexts((all) => ({ ...all, [field]: text }))}
-            {...(field === "baseUrl" ? { hint: "Empty for the provider's own address." } : {})}
-          />
-        ),
+    <EntryForm what="connection" ready={name.trim() !== ""} queryKey={keys.connections} save={save} onDone={onDone}>
+      {(error) => (
+        <>
+          {connection === null && <TextField label="Name" autoFocus value={name} onChange={setName} />}
+          <Choice label="Kind" value={kind} onChange={setKind} options={kinds} />
+          {fields[kind].map((field) =>
+            field === "key" ? (
+              <TextField
+                key={field}
+                label={kind === "httpBasicAuth" ? "Password" : kind === "httpBearerToken" ? "Token" : "Key"}
+                mono
+                type="password"
+                value={key}
+                onChange={setKey}
+                {...(keeps ? { hint: "Empty keeps the one that is stored, unless the address changes." } : {})}
+              />
+            ) : (
+              <TextField
+                key={field}
+                label={labels[field]}
+                mono
+                value={texts[field]}
+                onChange={(text) => setTexts((all) => ({ ...all, [field]: text }))}
+                {...(field === "baseUrl" ? { hint: "Empty for the provider's own address." } : {})}
+              />
+            ),
+          )}
+          <TextField label="Serves" mono value={components} onChange={setComponents} hint={serves[kind]} error={error} />
+        </>
       )}
-      <TextField label="Serves" mono value={components} onChange={setComponents} hint={serves[kind]} error={error} />
-      <div className={styles.actions}>
-        <Button type="submit" size="small" isDisabled={busy || name.trim() === ""}>
-          Save connection
-        </Button>
-        <Button kind="quiet" size="small" onPress={onDone}>
-          Cancel
-        </Button>
-      </div>
-    </form>
+    </EntryForm>
   );
+}
+
+function describe({ provider, components }: ConnectionView): string {
+  return `${kindWords[provider]}${components.length === 0 ? ", serves nothing yet" : ` for ${components.join(", ")}`}`;
 }
 
 /** Which endpoint, key or folder stands for what an export names. */
 export function Connections() {
   const platform = usePlatform();
-  const client = useQueryClient();
-  const connections = useConnections();
-  const [editing, setEditing] = useState<string | null>(null);
-  const [removing, setRemoving] = useState<string | null>(null);
-
-  if (connections.isError) {
-    return (
-      <Banner tone="no" title="The connections cannot be read">
-        {wordsOf(connections.error)}
-      </Banner>
-    );
-  }
-  const all = connections.data ?? [];
   return (
-    <div className={styles.group}>
-      <p className={styles.hint}>
-        What flows reach under a name of Flowise: language models, credentials of HTTP steps, and folders in the place of
-        document stores. Keys are sealed, go to the address here and to no other, and are never shown again.
-      </p>
-      {all.length > 0 && (
-        <ul className={styles.variables}>
-          {all.map((connection) =>
-            editing === connection.name ? (
-              <li key={connection.name}>
-                <b>{connection.name}</b>
-                <Editor connection={connection} onDone={() => setEditing(null)} />
-              </li>
-            ) : (
-              <li key={connection.name}>
-                <span className={styles.variable}>
-                  <b>{connection.name}</b>
-                  <span className={styles.hint}>
-                    {kindWords[connection.provider]}
-                    {connection.components.length === 0 ? ", serves nothing yet" : ` for ${connection.components.join(", ")}`}
-                  </span>
-                </span>
-                <span className={styles.actions}>
-                  <Button size="small" aria-label={`Change ${connection.name}`} onPress={() => setEditing(connection.name)}>
-                    Change
-                  </Button>
-                  <Button size="small" kind="no" aria-label={`Delete ${connection.name}`} onPress={() => setRemoving(connection.name)}>
-                    Delete
-                  </Button>
-                </span>
-              </li>
-            ),
-          )}
-        </ul>
-      )}
-      {editing === NEW ? (
-        <Editor connection={null} onDone={() => setEditing(null)} />
-      ) : (
-        <Button size="small" onPress={() => setEditing(NEW)}>
-          Add connection
-        </Button>
-      )}
-      <Confirm
-        title={`Delete ${removing ?? ""}?`}
-        action="Delete"
-        open={removing !== null}
-        onClose={() => setRemoving(null)}
-        run={async () => {
-          if (removing !== null) await platform.deleteConnection(removing);
-          await client.invalidateQueries({ queryKey: keys.connections });
-        }}
-      >
-        Steps that need it fail from then on, and say so.
-      </Confirm>
-    </div>
+    <NamedList
+      what="connection"
+      entries={useConnections()}
+      queryKey={keys.connections}
+      hint={
+        <>
+          What flows reach under a name of Flowise: language models, credentials of HTTP steps, and folders in the place of
+          document stores. Keys are sealed, go to the address here and to no other, and are never shown again.
+        </>
+      }
+      describe={describe}
+      Editor={Editor}
+      remove={platform.deleteConnection}
+      removal="Steps that need it fail from then on, and say so."
+    />
   );
 }

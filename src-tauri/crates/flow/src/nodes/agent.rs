@@ -13,14 +13,13 @@ use countersign_domain::Outcome as Answered;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::conversation::{AGENT, Asking, Conversation, Opening, ask, times, to_model};
+use super::conversation::{AGENT, Asking, Conversation, ModelAnswer, Opening, ask, times, to_model};
 use super::structured::Form;
 use super::{At, Decision, Nature, Node, Outcome, Question, Ran, Step};
 use crate::document::DocumentNode;
 use crate::js;
 use crate::lenient;
 use crate::model::{AskedCall, ModelChoice, ModelMessage, ModelReply, ToolCall};
-use crate::record::Body;
 use crate::refusal::Problem;
 use crate::run::RunScope;
 use crate::template::{Field, Scope};
@@ -413,8 +412,7 @@ impl Agent {
         let form = Form::read(&self.conversation.structured(scope))?;
         let mut messages = to_model(work.messages.as_deref().unwrap_or_default());
         messages.extend(work.turns.iter().cloned());
-        let streams =
-            scope.is_last() && form.is_none() && model.settings.get("streaming") != Some(&json!(false));
+        let streams = self.conversation.streams(scope, form.as_ref());
         let asking = Asking {
             messages,
             tools: self.tools.iter().map(|tool| tool.tool.definition()).collect(),
@@ -493,13 +491,6 @@ impl Agent {
         parsed: Option<Map<String, Value>>,
         was_told: bool,
     ) -> Ran {
-        let content = match &parsed {
-            Some(parsed) => js::pretty_json(&Value::Object(parsed.clone())),
-            None => std::mem::take(&mut reply.content),
-        };
-        if scope.is_last() && !was_told {
-            scope.say_token(&content);
-        }
         if work.input_tokens + work.output_tokens > 0 {
             reply.usage = Some(json!({
                 "input_tokens": work.input_tokens,
@@ -507,30 +498,23 @@ impl Agent {
                 "total_tokens": work.input_tokens + work.output_tokens,
             }));
         }
-        let mut output = Map::new();
-        output.insert("content".to_owned(), content.clone().into());
-        output.insert(
-            "timeMetadata".to_owned(),
-            times(work.began, scope.host.now().as_millis()),
-        );
-        super::llm::facts(&mut output, &reply, parsed);
+        let mut more = Map::new();
         for (name, list) in [("usedTools", work.used), ("sourceDocuments", work.documents)] {
             if !list.is_empty() {
-                output.insert(name.to_owned(), list.into());
+                more.insert(name.to_owned(), list.into());
             }
         }
-        output.insert("availableTools".to_owned(), self.available());
-        let mut said = self.conversation.said_before(scope);
-        said.push(self.conversation.said(scope, &content));
+        more.insert("availableTools".to_owned(), self.available());
         let messages = work.messages.unwrap_or_default();
-        Ran {
-            state: self.conversation.updates().apply(scope, &content),
-            said,
-            ..Ran::new(
-                Body::json(self.conversation.input(scope, &messages)),
-                Body::json(Value::Object(output)),
-            )
-        }
+        let time = times(work.began, scope.host.now().as_millis());
+        let answered = ModelAnswer {
+            reply,
+            parsed,
+            time,
+            was_told,
+            more,
+        };
+        self.conversation.ran(scope, &messages, answered)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Condition Agent (format §5.4): a language model picks the output.
 
 use countersign_domain::Role;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::conversation::{Asking, CONDITION_AGENT, Conversation, Opening, ask, message, times, to_model};
+use super::conversation::{
+    Asking, CONDITION_AGENT, Conversation, Opening, ask, facts, message, summary_in, times, to_model,
+};
 use super::structured::inside_fences;
-use super::{At, Nature, Node, Outcome, Ran, Step};
+use super::{At, Nature, Node, Outcome, Ran, Step, set_fields};
 use crate::document::DocumentNode;
 use crate::graph::Outputs;
 use crate::js;
@@ -36,17 +37,7 @@ struct ConditionAgent {
     system_prompt: Option<Field>,
 }
 
-/// What it left for itself: the summary of the chat, which it asks for first if its memory is one.
-#[derive(Serialize, Deserialize)]
-struct Carried {
-    summary: String,
-}
-
 pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
-    let field = |name: &str| {
-        let value = node.inputs.get(name).filter(|value| **value != "")?;
-        Some(Field::read(value, node.accepts_variables(name, true)))
-    };
     let scenarios = node
         .inputs
         .get("conditionAgentScenarios")
@@ -55,10 +46,12 @@ pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
     let overrides = js::truthy(node.inputs.get("conditionAgentOverrideSystemPrompt"));
     Ok(Box::new(ConditionAgent {
         conversation: Conversation::read(node, CONDITION_AGENT),
-        instructions: field("conditionAgentInstructions"),
-        input: field("conditionAgentInput"),
+        instructions: node.filled_field("conditionAgentInstructions"),
+        input: node.filled_field("conditionAgentInput"),
         scenarios: scenarios.into_iter().flatten().map(scenario).collect(),
-        system_prompt: field("conditionAgentSystemPrompt").filter(|_| overrides),
+        system_prompt: node
+            .filled_field("conditionAgentSystemPrompt")
+            .filter(|_| overrides),
     }))
 }
 
@@ -84,15 +77,11 @@ impl Node for ConditionAgent {
     }
 
     fn fields(&self) -> Vec<(&'static str, &Field)> {
-        let named = [
+        set_fields([
             ("conditionAgentInstructions", &self.instructions),
             ("conditionAgentInput", &self.input),
             ("conditionAgentSystemPrompt", &self.system_prompt),
-        ];
-        let named = named.into_iter();
-        named
-            .filter_map(|(name, field)| Some((name, field.as_ref()?)))
-            .collect()
+        ])
     }
 
     fn model(&self) -> Option<&ModelChoice> {
@@ -122,15 +111,11 @@ impl ConditionAgent {
             let value = field.as_ref().map(|field| field.resolve(&scope));
             value.as_ref().map(js::text).unwrap_or_default().into_owned()
         };
-        let carried: Option<Carried> = at
-            .carried
-            .and_then(|carried| serde_json::from_value(carried.clone()).ok());
-        let summary = carried.as_ref().map(|carried| carried.summary.as_str());
-        let past = match self.conversation.history(&scope, summary) {
+        let summary = summary_in(at.carried);
+        let past = match self.conversation.history(&scope, summary.as_deref()) {
             Opening::Ready(past) => past,
             Opening::Summarise(messages) => {
-                let summary = self.conversation.summarise(&scope, &messages).await?;
-                return Ok(Outcome::Again(json!(Carried { summary })));
+                return self.conversation.summarise_first(&scope, &messages).await;
             }
         };
         let system = match text(&self.system_prompt) {
@@ -177,7 +162,7 @@ impl ConditionAgent {
         output.insert("conditions".to_owned(), conditions);
         output.insert("content".to_owned(), reply.content.clone().into());
         output.insert("timeMetadata".to_owned(), time);
-        super::llm::facts(&mut output, &reply, None);
+        facts(&mut output, &reply, None);
         let mut said = Vec::new();
         if scope.opens_the_chat()
             && let Some(input) = scope.input_text()

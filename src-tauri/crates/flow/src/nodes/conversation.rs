@@ -1,12 +1,16 @@
 //! What LLM and Agent have in common (format §5.11): which model they ask, what they tell it, and what they remember.
 
 use countersign_domain::Role;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::execute_flow::slug;
+use super::structured::Form;
+use super::{Outcome, Ran, set_fields};
 use crate::document::DocumentNode;
 use crate::js;
 use crate::model::{ModelChoice, ModelMessage, ModelReply, ModelRequest, ToolDefinition};
+use crate::record::Body;
 use crate::run::{RunScope, Said};
 use crate::state::Updates;
 use crate::template::Field;
@@ -116,6 +120,31 @@ pub(super) struct Conversation {
     shown: Map<String, Value>,
 }
 
+/// What a node left for itself: the summary of the chat, which it asks for first if its memory is one.
+#[derive(Serialize, Deserialize)]
+struct Summarised {
+    summary: String,
+}
+
+/// The summary that a node left for itself.
+pub(super) fn summary_in(carried: Option<&Value>) -> Option<String> {
+    let summarised: Summarised = serde_json::from_value(carried?.clone()).ok()?;
+    Some(summarised.summary)
+}
+
+/// An answer that becomes the record of its node.
+pub(super) struct ModelAnswer {
+    pub(super) reply: ModelReply,
+    /// The answer in the form that the node describes.
+    pub(super) parsed: Option<Map<String, Value>>,
+    /// See [`times`].
+    pub(super) time: Value,
+    /// Whether it was told in pieces already.
+    pub(super) was_told: bool,
+    /// What stands in the output beside it.
+    pub(super) more: Map<String, Value>,
+}
+
 /// The messages that a model is asked with, or what has to be done first.
 pub(super) enum Opening {
     /// They are there, each as the record has it: `{"role","content"}`.
@@ -126,10 +155,6 @@ pub(super) enum Opening {
 
 impl Conversation {
     pub(super) fn read(node: &DocumentNode, names: Names) -> Self {
-        let field = |name: &str| {
-            let value = node.inputs.get(name).filter(|value| **value != "")?;
-            Some(Field::read(value, node.accepts_variables(name, true)))
-        };
         let rows = |name: &str, column: &str| {
             let value = node.inputs.get(name).filter(|value| value.is_array())?;
             Some(Field::read(value, node.accepts_variables_in_rows(name, column)))
@@ -157,7 +182,7 @@ impl Conversation {
             model: model_of(node, names.model, names.config),
             messages: rows(names.messages, "content"),
             memory: Memory::read(node, names),
-            user_message: field(names.user_message),
+            user_message: node.filled_field(names.user_message),
             structured: rows(names.structured, "description"),
             updates: Updates::read(node, names.update_state),
             as_assistant: node.inputs.get(names.returns_as).and_then(Value::as_str)
@@ -167,15 +192,11 @@ impl Conversation {
     }
 
     pub(super) fn fields(&self) -> Vec<(&'static str, &Field)> {
-        let named = [
+        let mut fields = set_fields([
             (self.names.messages, &self.messages),
             (self.names.user_message, &self.user_message),
             (self.names.structured, &self.structured),
-        ];
-        let named = named.into_iter();
-        let mut fields: Vec<_> = named
-            .filter_map(|(name, field)| Some((name, field.as_ref()?)))
-            .collect();
+        ]);
         fields.extend(self.updates.fields(self.names.update_state));
         fields
     }
@@ -251,8 +272,60 @@ impl Conversation {
         summarise(self.chosen()?, scope, messages).await
     }
 
+    /// Asks for the summary that [`summary_in`] finds when the node comes again.
+    pub(super) async fn summarise_first(
+        &self,
+        scope: &RunScope<'_>,
+        messages: &[Value],
+    ) -> Result<Outcome, String> {
+        let summary = self.summarise(scope, messages).await?;
+        Ok(Outcome::Again(json!(Summarised { summary })))
+    }
+
+    /// Whether the answer is told in pieces: it is the run's, and comes as it is.
+    pub(super) fn streams(&self, scope: &RunScope<'_>, form: Option<&Form>) -> bool {
+        let wanted = self
+            .model
+            .as_ref()
+            .is_some_and(|model| model.settings.get("streaming") != Some(&json!(false)));
+        scope.is_last() && form.is_none() && wanted
+    }
+
+    /// The record of an answer, and what it changes.
+    pub(super) fn ran(&self, scope: &RunScope<'_>, messages: &[Value], answered: ModelAnswer) -> Ran {
+        let ModelAnswer {
+            reply,
+            parsed,
+            time,
+            was_told,
+            more,
+        } = answered;
+        let content = match &parsed {
+            Some(parsed) => js::pretty_json(&Value::Object(parsed.clone())),
+            None => reply.content.clone(),
+        };
+        if scope.is_last() && !was_told {
+            scope.say_token(&content);
+        }
+        let mut output = Map::new();
+        output.insert("content".to_owned(), content.clone().into());
+        output.insert("timeMetadata".to_owned(), time);
+        facts(&mut output, &reply, parsed);
+        output.extend(more);
+        let mut said = self.said_before(scope);
+        said.push(self.said(scope, &content));
+        Ran {
+            state: self.updates.apply(scope, &content),
+            said,
+            ..Ran::new(
+                Body::json(self.input(scope, messages)),
+                Body::json(Value::Object(output)),
+            )
+        }
+    }
+
     /// What began the run, for the chat, if this node is the first to say something in it.
-    pub(super) fn said_before(&self, scope: &RunScope<'_>) -> Vec<Said> {
+    fn said_before(&self, scope: &RunScope<'_>) -> Vec<Said> {
         if !scope.opens_the_chat() {
             return Vec::new();
         }
@@ -274,7 +347,7 @@ impl Conversation {
     }
 
     /// The answer, for the chat.
-    pub(super) fn said(&self, scope: &RunScope<'_>, content: &str) -> Said {
+    fn said(&self, scope: &RunScope<'_>, content: &str) -> Said {
         let role = if self.as_assistant {
             Role::Assistant
         } else {
@@ -283,12 +356,8 @@ impl Conversation {
         Said::named(role, content.into(), slug(scope.label()))
     }
 
-    pub(super) fn updates(&self) -> &Updates {
-        &self.updates
-    }
-
     /// The input of the record.
-    pub(super) fn input(&self, scope: &RunScope<'_>, messages: &[Value]) -> Value {
+    fn input(&self, scope: &RunScope<'_>, messages: &[Value]) -> Value {
         let mut input = Map::with_capacity(self.shown.len() + 2);
         input.insert("messages".to_owned(), messages.into());
         input.extend(self.shown.clone());
@@ -438,4 +507,23 @@ pub(super) fn to_model(messages: &[Value]) -> Vec<ModelMessage> {
 /// `timeMetadata`: when the model was asked and when its answer was there, in milliseconds.
 pub(super) fn times(began: i64, ended: i64) -> Value {
     json!({"start": began, "end": ended, "delta": ended - began})
+}
+
+/// What an answer adds to the output beside its text.
+pub(super) fn facts(output: &mut Map<String, Value>, reply: &ModelReply, parsed: Option<Map<String, Value>>) {
+    if !reply.tool_calls.is_empty() {
+        output.insert("calledTools".to_owned(), json!(reply.tool_calls));
+    }
+    for (name, fact) in [
+        ("usageMetadata", &reply.usage),
+        ("responseMetadata", &reply.metadata),
+    ] {
+        if let Some(fact) = fact {
+            output.insert(name.to_owned(), fact.clone());
+        }
+    }
+    output.extend(parsed.unwrap_or_default());
+    if let Some(thinking) = &reply.reasoning {
+        output.insert("reasonContent".to_owned(), json!({"thinking": thinking}));
+    }
 }

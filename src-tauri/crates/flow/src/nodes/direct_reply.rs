@@ -16,12 +16,8 @@ struct DirectReply {
 }
 
 pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
-    let accepts = node.accepts_variables("directReplyMessage", true);
     Ok(Box::new(DirectReply {
-        message: node
-            .inputs
-            .get("directReplyMessage")
-            .map(|message| Field::read(message, accepts)),
+        message: node.field("directReplyMessage"),
     }))
 }
 

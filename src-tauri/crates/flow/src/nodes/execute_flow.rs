@@ -4,7 +4,7 @@
 use countersign_domain::Role;
 use serde_json::{Map, Value, json};
 
-use super::{At, Nature, Node, Outcome, Ran, Returned, Step};
+use super::{At, Nature, Node, Outcome, Ran, Returned, Step, set_fields};
 use crate::document::DocumentNode;
 use crate::js;
 use crate::record::Body;
@@ -17,8 +17,9 @@ use crate::template::{Field, Scope};
 /// How deep flows may call one another.
 const DEPTH_LIMIT: usize = 10;
 
-/// What Flowise puts in front of every failure of a run; a called flow's failure is given back as text with it.
-const RUN_FAILED: &str = "Error: predictionsServices.buildChatflow - ";
+/// What Flowise puts in front of every failure of a run (webhook spec §5); a called flow's failure is given back as text
+/// with it.
+pub const RUN_FAILED: &str = "Error: predictionsServices.buildChatflow - ";
 
 /// An Execute Flow.
 #[derive(Debug)]
@@ -32,17 +33,13 @@ struct ExecuteFlow {
 }
 
 pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
-    let field = |name: &str| {
-        let value = node.inputs.get(name)?;
-        Some(Field::read(value, node.accepts_variables(name, true)))
-    };
     let text = |name: &str| node.inputs.get(name).and_then(Value::as_str);
     Ok(Box::new(ExecuteFlow {
         flow: text("executeFlowSelectedFlow")
             .filter(|id| !id.is_empty())
             .map(str::to_owned),
-        input: field("executeFlowInput"),
-        overrides: field("executeFlowOverrideConfig"),
+        input: node.field("executeFlowInput"),
+        overrides: node.field("executeFlowOverrideConfig"),
         as_user: text("executeFlowReturnResponseAs") == Some("userMessage"),
         updates: Updates::read(node, "executeFlowUpdateState"),
     }))
@@ -50,14 +47,10 @@ pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
 
 impl Node for ExecuteFlow {
     fn fields(&self) -> Vec<(&'static str, &Field)> {
-        let named = [
+        let mut fields = set_fields([
             ("executeFlowInput", &self.input),
             ("executeFlowOverrideConfig", &self.overrides),
-        ];
-        let mut fields: Vec<_> = named
-            .into_iter()
-            .filter_map(|(name, field)| Some((name, field.as_ref()?)))
-            .collect();
+        ]);
         fields.extend(self.updates.fields("executeFlowUpdateState"));
         fields
     }

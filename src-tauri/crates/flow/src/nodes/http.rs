@@ -1,7 +1,6 @@
 //! HTTP (format §5.5): one request; its answer becomes the output.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,9 +16,6 @@ use crate::record::Body;
 use crate::refusal::Problem;
 use crate::run::RunScope;
 use crate::template::{Field, Scope};
-
-/// How long a request may take when the operator does not say (known gaps D3.12).
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the boundaries of a form begin with; digits follow.
 const BOUNDARY: &str = "form-boundary-";
@@ -149,7 +145,7 @@ impl Http {
             body,
             credential: self.credential.clone(),
             idempotency_key: scope.idempotency_key(),
-            timeout: scope.policy().timeout().unwrap_or(TIMEOUT),
+            timeout: scope.request_timeout(),
         })
     }
 }

@@ -44,24 +44,12 @@ pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
         .inputs
         .get("humanInputDescriptionType")
         .and_then(Value::as_str);
-    let author = (kind != Some("fixed")).then(|| {
-        let prompt = node
-            .inputs
-            .get("humanInputModelPrompt")
-            .filter(|prompt| **prompt != "");
-        let accepts = node.accepts_variables("humanInputModelPrompt", true);
-        Author {
-            model: model_of(node, "humanInputModel", "humanInputModelConfig"),
-            prompt: prompt.map(|prompt| Field::read(prompt, accepts)),
-        }
+    let author = (kind != Some("fixed")).then(|| Author {
+        model: model_of(node, "humanInputModel", "humanInputModelConfig"),
+        prompt: node.filled_field("humanInputModelPrompt"),
     });
-    let accepts = node.accepts_variables("humanInputDescription", true);
     Ok(Box::new(HumanInput {
-        description: node
-            .inputs
-            .get("humanInputDescription")
-            .map(|text| Field::read(text, accepts))
-            .filter(|_| author.is_none()),
+        description: node.field("humanInputDescription").filter(|_| author.is_none()),
         author,
         enable_feedback: node.inputs.get("humanInputEnableFeedback").cloned(),
     }))

@@ -17,12 +17,8 @@ struct Iteration {
 }
 
 pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
-    let accepts = node.accepts_variables("iterationInput", true);
     Ok(Box::new(Iteration {
-        input: node
-            .inputs
-            .get("iterationInput")
-            .map(|input| Field::read(input, accepts)),
+        input: node.field("iterationInput"),
     }))
 }
 

@@ -1,29 +1,21 @@
 //! LLM (format §5.11): asks a language model, and its answer becomes the content.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Map;
 
-use super::conversation::{Asking, Conversation, LLM, Opening, ask, times, to_model};
+use super::conversation::{
+    Asking, Conversation, LLM, ModelAnswer, Opening, ask, summary_in, times, to_model,
+};
 use super::structured::Form;
-use super::{At, Nature, Node, Outcome, Ran, Step};
+use super::{At, Nature, Node, Outcome, Step};
 use crate::document::DocumentNode;
-use crate::js;
-use crate::model::{ModelChoice, ModelReply};
-use crate::record::Body;
+use crate::model::ModelChoice;
 use crate::refusal::Problem;
-use crate::run::RunScope;
 use crate::template::{Field, Scope};
 
 /// An LLM.
 #[derive(Debug)]
 struct Llm {
     conversation: Conversation,
-}
-
-/// What it left for itself: the summary of the chat, which it asks for first if its memory is one.
-#[derive(Serialize, Deserialize)]
-struct Carried {
-    summary: String,
 }
 
 pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
@@ -65,20 +57,13 @@ impl Llm {
         let (scope, conversation) = (at.scope, &self.conversation);
         let model = conversation.chosen()?;
         let form = Form::read(&conversation.structured(&scope))?;
-        let carried: Option<Carried> = at
-            .carried
-            .and_then(|carried| serde_json::from_value(carried.clone()).ok());
-        let summary = carried.as_ref().map(|carried| carried.summary.as_str());
-        let messages = match conversation.opening(&scope, summary) {
+        let summary = summary_in(at.carried);
+        let messages = match conversation.opening(&scope, summary.as_deref()) {
             Opening::Ready(messages) => messages,
-            Opening::Summarise(messages) => {
-                let summary = conversation.summarise(&scope, &messages).await?;
-                return Ok(Outcome::Again(json!(Carried { summary })));
-            }
+            Opening::Summarise(messages) => return conversation.summarise_first(&scope, &messages).await,
         };
         let began = scope.host.now().as_millis();
-        let streams =
-            scope.is_last() && form.is_none() && model.settings.get("streaming") != Some(&json!(false));
+        let streams = conversation.streams(&scope, form.as_ref());
         let asking = Asking {
             messages: to_model(&messages),
             answer_schema: form.as_ref().map(Form::schema),
@@ -89,59 +74,13 @@ impl Llm {
         let reply = ask(model, &scope, asking).await?;
         let time = times(began, scope.host.now().as_millis());
         let parsed = form.map(|form| form.parse(&reply.content)).transpose()?;
-        Ok(Outcome::Ran(
-            self.ran(&scope, &messages, reply, parsed, time, streams),
-        ))
-    }
-
-    fn ran(
-        &self,
-        scope: &RunScope<'_>,
-        messages: &[Value],
-        reply: ModelReply,
-        parsed: Option<Map<String, Value>>,
-        time: Value,
-        was_told: bool,
-    ) -> Ran {
-        let content = match &parsed {
-            Some(parsed) => js::pretty_json(&Value::Object(parsed.clone())),
-            None => reply.content.clone(),
+        let answered = ModelAnswer {
+            reply,
+            parsed,
+            time,
+            was_told: streams,
+            more: Map::new(),
         };
-        if scope.is_last() && !was_told {
-            scope.say_token(&content);
-        }
-        let mut output = Map::new();
-        output.insert("content".to_owned(), content.clone().into());
-        output.insert("timeMetadata".to_owned(), time);
-        facts(&mut output, &reply, parsed);
-        let mut said = self.conversation.said_before(scope);
-        said.push(self.conversation.said(scope, &content));
-        Ran {
-            state: self.conversation.updates().apply(scope, &content),
-            said,
-            ..Ran::new(
-                Body::json(self.conversation.input(scope, messages)),
-                Body::json(Value::Object(output)),
-            )
-        }
-    }
-}
-
-/// What an answer adds to the output beside its text.
-pub(super) fn facts(output: &mut Map<String, Value>, reply: &ModelReply, parsed: Option<Map<String, Value>>) {
-    if !reply.tool_calls.is_empty() {
-        output.insert("calledTools".to_owned(), json!(reply.tool_calls));
-    }
-    for (name, fact) in [
-        ("usageMetadata", &reply.usage),
-        ("responseMetadata", &reply.metadata),
-    ] {
-        if let Some(fact) = fact {
-            output.insert(name.to_owned(), fact.clone());
-        }
-    }
-    output.extend(parsed.unwrap_or_default());
-    if let Some(thinking) = &reply.reasoning {
-        output.insert("reasonContent".to_owned(), json!({"thinking": thinking}));
+        Ok(Outcome::Ran(conversation.ran(&scope, &messages, answered)))
     }
 }

@@ -39,7 +39,6 @@ pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
     // A label is cut at its first hyphen, as the records of Flowise have it.
     let label = label.split('-').next().unwrap_or_default();
     let limit = node.inputs.get("maxLoopCount").map_or(0.0, js::number);
-    let accepts = node.accepts_variables("fallbackMessage", true);
     Ok(Box::new(LoopBack {
         target: target.to_owned(),
         target_label: label.to_owned(),
@@ -49,10 +48,7 @@ pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
         } else {
             RUNS_WITHOUT_A_LIMIT
         },
-        fallback: node
-            .inputs
-            .get("fallbackMessage")
-            .map(|text| Field::read(text, accepts)),
+        fallback: node.field("fallbackMessage"),
         updates: Updates::read(node, "loopUpdateState"),
     }))
 }

@@ -18,6 +18,7 @@ mod structured;
 mod tool;
 
 pub use condition::plain_text;
+pub use execute_flow::RUN_FAILED;
 
 use std::fmt;
 use std::sync::Arc;
@@ -298,6 +299,16 @@ pub(crate) struct Decision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) feedback: Option<Value>,
     pub(crate) start_node_id: String,
+}
+
+/// Those of a node's inputs that are set, with their names.
+pub(crate) fn set_fields<'a, const N: usize>(
+    named: [(&'static str, &'a Option<Field>); N],
+) -> Vec<(&'static str, &'a Field)> {
+    let named = named.into_iter();
+    named
+        .filter_map(|(name, field)| Some((name, field.as_ref()?)))
+        .collect()
 }
 
 /// The `action` object that clients build their buttons from (webhook spec §8.1).

@@ -5,14 +5,10 @@ use serde_json::{Map, Value, json};
 use super::{At, Nature, Node, Outcome, Ran, Step};
 use crate::document::DocumentNode;
 use crate::js;
-use crate::model::Lookup;
 use crate::record::Body;
 use crate::refusal::Problem;
 use crate::state::Updates;
 use crate::template::{Field, Scope};
-
-/// How many passages a store gives.
-const PASSAGES: usize = 4;
 
 /// A Retriever.
 #[derive(Debug)]
@@ -32,14 +28,12 @@ pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
         .into_iter()
         .flatten()
         .filter_map(|row| row.get("documentStore")?.as_str());
-    let query = node.inputs.get("retrieverQuery").filter(|query| **query != "");
-    let accepts = node.accepts_variables("retrieverQuery", true);
     Ok(Box::new(Retriever {
         stores: stores
             .filter(|store| !store.is_empty())
             .map(str::to_owned)
             .collect(),
-        query: query.map(|query| Field::read(query, accepts)),
+        query: node.filled_field("retrieverQuery"),
         with_metadata: node.inputs.get("outputFormat").and_then(Value::as_str) == Some("textWithMetadata"),
         updates: Updates::read(node, "retrieverUpdateState"),
     }))
@@ -79,12 +73,7 @@ impl Node for Retriever {
             );
             let mut passages = Vec::new();
             for store in &self.stores {
-                let lookup = Lookup {
-                    store: store.clone(),
-                    query: query.clone(),
-                    limit: PASSAGES,
-                };
-                passages.extend(scope.host.look_up(lookup).await?);
+                passages.extend(scope.look_up(store, query.clone()).await?);
             }
             let content = if self.with_metadata {
                 js::pretty_json(&json!(passages))

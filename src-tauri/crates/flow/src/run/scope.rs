@@ -1,6 +1,7 @@
 //! What references of a running node see.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use countersign_domain::{Role, Timestamp};
 use serde_json::Value;
@@ -8,10 +9,17 @@ use serde_json::Value;
 use super::Run;
 use crate::host::{Host, RunEvent};
 use crate::js;
+use crate::model::{Lookup, Passage};
 use crate::plan::{Plan, PlannedNode};
 use crate::policy::StepPolicy;
 use crate::record::{Record, RecordStatus};
 use crate::template::{Path, Scope};
+
+/// How many passages a look-up gives.
+const PASSAGES: usize = 4;
+
+/// How long a request may take when the operator does not say (known gaps D3.12).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A call, before there is a run.
 pub(super) struct WebhookScope<'a>(pub(super) &'a Value);
@@ -112,6 +120,21 @@ impl<'a> RunScope<'a> {
         self.run.item.is_none()
             && self.run.names.callers.is_empty()
             && self.plan.graph().outgoing[self.index].is_empty()
+    }
+
+    /// The passages of a document store that fit a question best.
+    pub(crate) async fn look_up(&self, store: &str, query: String) -> Result<Vec<Passage>, String> {
+        let lookup = Lookup {
+            store: store.to_owned(),
+            query,
+            limit: PASSAGES,
+        };
+        self.host.look_up(lookup).await
+    }
+
+    /// How long a request of the node may take.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.policy().timeout().unwrap_or(REQUEST_TIMEOUT)
     }
 
     /// Lets whoever listens hear a piece of the answer.

@@ -14,15 +14,12 @@ use serde_json::{Map, Value, json};
 
 use crate::js;
 use crate::lenient;
-use crate::model::{Lookup, ToolDefinition};
+use crate::model::ToolDefinition;
 use crate::run::RunScope;
 use crate::template::Field;
 
 /// The longest name that all providers take.
 const NAME_LIMIT: usize = 64;
-
-/// How many passages a look-up gives.
-const PASSAGES: usize = 4;
 
 /// What runs here, for errors.
 const KNOWN: &str = "calculator, currentDateTime, jsonPathExtractor, customTool, requestsGet, requestsPost, \
@@ -181,12 +178,7 @@ impl Tool {
             Work::Request(request) => request.call(scope, arguments, key).await.map(Found::text),
             Work::Store(store) => {
                 let query = arguments.get("input").map(js::text).unwrap_or_default();
-                let lookup = Lookup {
-                    store: store.clone(),
-                    query: query.into_owned(),
-                    limit: PASSAGES,
-                };
-                let passages = scope.host.look_up(lookup).await?;
+                let passages = scope.look_up(store, query.into_owned()).await?;
                 let texts: Vec<&str> = passages
                     .iter()
                     .map(|passage| passage.page_content.as_str())

@@ -1,7 +1,5 @@
 //! HTTP requests as tools: address and headers are the flow's, parameters and body the model's.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
@@ -11,9 +9,6 @@ use crate::js;
 use crate::lenient;
 use crate::run::RunScope;
 use crate::template::Field;
-
-/// How long a request may take when the operator does not say.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct RequestTool {
@@ -176,7 +171,7 @@ impl RequestTool {
             body,
             credential: None,
             idempotency_key: key,
-            timeout: scope.policy().timeout().unwrap_or(TIMEOUT),
+            timeout: scope.request_timeout(),
         };
         let answer = scope.host.http(request).await.map_err(|error| failed(&error))?;
         if !(200..300).contains(&answer.status) {

@@ -1,7 +1,7 @@
 //! Agents, and the tools of theirs that a person has to allow (format §5.12, semantics §11).
 
 use countersign_domain::Outcome;
-use countersign_flow::{Advance, AskedCall, ModelMessage, ModelReply, Plan, Run};
+use countersign_flow::{Advance, AskedCall, ModelMessage, ModelReply, Need, Plan, Run};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -413,10 +413,14 @@ fn what_is_not_here_fails_by_name_before_anything_is_asked() {
             failure.message
         );
         assert!(host.asked().is_empty());
-        let lacks = plan.lacks();
+        let needs = plan.needs();
+        let missing = needs.iter().find_map(|(label, need)| match need {
+            Need::Missing(why) => Some((*label, *why)),
+            _ => None,
+        });
         assert!(
-            lacks[0].what.contains(named) && lacks[0].node_label == "Payer",
-            "{lacks:?}"
+            missing.is_some_and(|(label, why)| why.contains(named) && label == "Payer"),
+            "{needs:?}"
         );
     }
     // Tools of another provider's own are left over from an earlier choice.
@@ -424,7 +428,7 @@ fn what_is_not_here_fails_by_name_before_anything_is_asked() {
         json!([]),
         json!({"agentToolsBuiltInAnthropic": "[\"web_search_20250305\"]"}),
     ));
-    assert!(plan.lacks().is_empty());
+    assert_eq!(plan.needs(), [("Payer", Need::Model("chatOpenAI"))]);
 }
 
 #[test]
@@ -434,7 +438,7 @@ fn knowledge_is_a_tool_and_its_sources_stand_in_the_record() {
         json!({"agentKnowledgeDocumentStores": [
             {"documentStore": "s-1:Our Wiki", "docStoreDescription": "All of it", "returnSourceDocuments": true}]}),
     ));
-    assert_eq!(plan.stores()[0].what, "s-1:Our Wiki");
+    assert!(plan.needs().contains(&("Payer", Need::Store("s-1:Our Wiki"))));
     let host = TestHost::new().with_passages(&["Berlin", "Paris"]).saying(vec![
         wants("", &[("our_wiki", json!({"input": "towns"}))]),
         says("Two."),

@@ -1,7 +1,7 @@
 //! LLM, Condition Agent and questions that a model writes (format §5.11, §5.4, §5.2).
 
 use countersign_domain::{Outcome, Role};
-use countersign_flow::{Advance, ModelMessage, ModelReply, PastMessage, Plan, Run};
+use countersign_flow::{Advance, ModelMessage, ModelReply, Need, PastMessage, Plan, Run};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -327,12 +327,7 @@ fn what_goes_wrong_names_the_kind_of_step() {
 #[test]
 fn a_plan_tells_which_models_it_asks() {
     let plan = only(llm(json!({})));
-    let models = plan.models();
-    assert_eq!(models.len(), 1);
-    assert_eq!(
-        (models[0].node_label, models[0].what.component.as_str()),
-        ("The Model", "chatOpenAI")
-    );
+    assert_eq!(plan.needs(), [("The Model", Need::Model("chatOpenAI"))]);
 }
 
 fn judge(scenarios: &[&str], more: Value) -> Value {

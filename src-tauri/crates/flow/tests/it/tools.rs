@@ -1,6 +1,6 @@
 //! The Tool node with each tool that runs here, and the Retriever (format §5.13, §5.14).
 
-use countersign_flow::{Advance, HttpResponse, Plan, Run};
+use countersign_flow::{Advance, HttpResponse, Need, Plan, Run};
 use serde_json::{Value, json};
 
 use crate::support::{TestHost, at_once, input, ok, plain, plan, start, to_rest};
@@ -191,7 +191,8 @@ fn other_tools_fail_by_name() {
         "Tool not selected"
     );
     let plan = tool("slackMCP", json!({}), &[]);
-    assert_eq!(plan.lacks()[0].node_label, "Use it");
+    let needs = plan.needs();
+    assert!(matches!(needs[..], [("Use it", Need::Missing(_))]), "{needs:?}");
 }
 
 fn retriever(format: &str, query: &str) -> Plan {
@@ -221,7 +222,7 @@ fn a_retriever_gives_passages_as_text_or_with_their_sources() {
     assert_eq!(data["input"], json!({"question": "n 5"}));
     let error = used(&retriever("text", ""), &TestHost::new()).unwrap_err();
     assert_eq!(error, "the store s-1:Wiki is mapped to no folder");
-    assert_eq!(retriever("text", "").stores()[0].what, "s-1:Wiki");
+    assert_eq!(retriever("text", "").needs(), [("Look", Need::Store("s-1:Wiki"))]);
 }
 
 #[test]
