@@ -24,6 +24,9 @@ pub struct Arguments {
     /// Whether outgoing calls may go to this machine: configured, allow or deny.
     #[arg(long, value_name = "WORD")]
     pub outbound_loopback: Option<String>,
+    /// Whether the key of the secrets may lie in the keychain of the system: auto or off.
+    #[arg(long, value_name = "WORD")]
+    pub keychain: Option<String>,
     /// Start with the tray icon only, if this desktop shows tray icons.
     #[arg(long)]
     pub hidden: bool,
@@ -40,6 +43,7 @@ impl Arguments {
             listen: self.listen.clone(),
             log: self.log.clone(),
             outbound_loopback: self.outbound_loopback.clone(),
+            keychain: self.keychain.clone(),
         }
     }
 }

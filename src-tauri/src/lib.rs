@@ -106,6 +106,7 @@ async fn start(config: Config) -> Result<App, StartError> {
         notifier: countersign_app::notifier_for_this_desktop(),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
+        keychain: countersign_app::keychain_of_this_system(),
     })
     .await
 }

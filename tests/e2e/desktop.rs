@@ -251,6 +251,7 @@ fn environment(command: &mut Command, display: &str, bus: &str, home: &Path) {
         .env("NO_AT_BRIDGE", "1")
         .env("GSETTINGS_BACKEND", "memory")
         .env("MESA_SHADER_CACHE_DISABLE", "true")
+        .env("COUNTERSIGN_KEYCHAIN", "off")
         .env("LANG", "C.UTF-8")
         .env("USER", "tester")
         .env_remove("WAYLAND_DISPLAY")

@@ -37,6 +37,20 @@ const shots = [
   ["inbox-no-notifications", "#/inbox", { scenario: "no-notifications" }],
   ["flows", "#/flows", {}],
   ["flows-secret", `#/flows/${flow}3`, {}],
+  ["flows-policy", `#/flows/${flow}1`, { scroll: "policy" }],
+  ["flows-policy-typed", `#/flows/${flow}1`, { scroll: "policy", type: ["Time limit", "99999999"], click: "Save limits and retries" }],
+  ["flows-form", `#/flows/${flow}4`, {}],
+  ["flows-form-open", `#/flows/${flow}4`, { click: "Fill in the form" }],
+  ["flows-form-wrong", `#/flows/${flow}4`, { click: ["Fill in the form", "Start the flow"] }],
+  ["flows-chat-open", `#/flows/${flow}5`, { click: "Ask it something" }],
+  ["runs", "#/runs", {}],
+  ["runs-waiting", "#/runs/e-019ab000-0000-7000-8000-000000000107", {}],
+  ["runs-failed", "#/runs/r-4", {}],
+  ["runs-interrupted", "#/runs/r-3", {}],
+  ["runs-cancel", "#/runs/r-3", { click: "Cancel the run" }],
+  ["runs-filter", "#/runs", { click: "Any state State" }],
+  ["runs-none", "#/runs", { scenario: "first-run" }],
+  ["runs-error", "#/runs", { scenario: "error" }],
   ["flows-none", "#/flows", { scenario: "first-run" }],
   ["history", "#/history", {}],
   ["history-none", "#/history", { scenario: "first-run" }],
@@ -67,6 +81,12 @@ const shots = [
   ["small-heavy-all", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small, scenario: "heavy", click: "Show all of log" }],
   ["small-plan", "#/settings", { size: small, scroll: "plan" }],
   ["small-connections", "#/settings", { size: small, scroll: "settings-connections", click: "Add connection" }],
+  ["small-runs-list", "#/runs", { size: small }],
+  ["small-runs-interrupted", "#/runs/r-3", { size: small }],
+  ["small-runs-waiting", "#/runs/e-019ab000-0000-7000-8000-000000000107", { size: small }],
+  ["small-policy", `#/flows/${flow}1`, { size: small, scroll: "policy" }],
+  ["small-form", `#/flows/${flow}4`, { size: small }],
+  ["small-form-wrong", `#/flows/${flow}4`, { size: small, click: ["Fill in the form", "Start the flow"] }],
   ["sign-in", "#/inbox", { scenario: "sign-in" }],
   ["small-inbox-list", "#/inbox", { size: small }],
   ["small-inbox", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small }],
@@ -79,7 +99,7 @@ const shots = [
   ["decided", "#/inbox", { press: "a", wait: 900 }],
 ];
 
-for (const [name, hash, { scenario = "usual", size = usual, press, click, scroll, wait }] of shots) {
+for (const [name, hash, { scenario = "usual", size = usual, press, click, scroll, type, wait }] of shots) {
   if (only !== undefined && !name.includes(only)) continue;
   for (const theme of ["light", "dark"]) {
     const context = await browser.newContext({
@@ -96,11 +116,16 @@ for (const [name, hash, { scenario = "usual", size = usual, press, click, scroll
     await page.waitForSelector("nav, main");
     await page.waitForTimeout(wait === undefined ? 450 : 700);
     if (press !== undefined) await page.keyboard.press(press);
-    if (click !== undefined) await page.getByRole("button", { name: click }).first().click();
+    if (type !== undefined) await page.getByLabel(type[0]).first().fill(type[1]);
+    for (const button of [click ?? []].flat()) {
+      await page.getByRole("button", { name: button }).first().click();
+      await page.waitForTimeout(150);
+    }
     if (scroll === "plan") await page.getByLabel("When a receiver does not take it").evaluate((field) => field.scrollIntoView({ block: "center" }));
+    else if (scroll === "policy") await page.getByRole("form", { name: "Limits and retries" }).evaluate((form) => form.scrollIntoView({ block: "center" }));
     else if (scroll === "body") await page.getByRole("button", { name: "Show all" }).evaluate((button) => button.scrollIntoView({ block: "end" }));
     else if (scroll !== undefined) await page.evaluate((id) => document.getElementById(id)?.scrollIntoView({ behavior: "instant" }), scroll);
-    if (press ?? click ?? scroll) await page.waitForTimeout(wait ?? 300);
+    if (press ?? click ?? scroll ?? type) await page.waitForTimeout(wait ?? 300);
     await page.screenshot({ path: join(out, `${name}-${theme}.png`) });
     await context.close();
   }

@@ -1,7 +1,7 @@
-//! Executions: what ran, why, going on with what a restart had ended, and taking back.
+//! Executions: lists of them, what ran, why, going on with what a restart had ended, and taking back.
 
 use countersign_app::App;
-use countersign_app::view::{ExecutionView, StepView};
+use countersign_app::view::{ExecutionView, RunPage, RunQuery, RunSummary, StepView};
 use tauri::State;
 
 use super::{Answer, refusal};
@@ -9,8 +9,14 @@ use crate::person;
 
 #[tauri::command(async)]
 #[tracing::instrument(skip(app))]
-pub(crate) fn get_execution(app: State<'_, App>, id: String) -> Answer<ExecutionView> {
-    app.execution(&id).map_err(refusal)
+pub(crate) fn list_executions(app: State<'_, App>, query: RunQuery) -> Answer<RunPage> {
+    app.runs(&query).map_err(refusal)
+}
+
+#[tauri::command(async)]
+#[tracing::instrument(skip(app))]
+pub(crate) fn get_execution(app: State<'_, App>, id: String) -> Answer<RunSummary> {
+    app.run(&id).map_err(refusal)
 }
 
 #[tauri::command(async)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use countersign_app::view::{FlowImport, FlowView};
+use countersign_app::view::{FlowImport, FlowStart, FlowView, RunSummary};
 use countersign_app::{App, Error, ErrorCode, RunPolicy};
 use tauri::{State, WebviewWindow};
 use tauri_plugin_dialog::{DialogExt as _, FilePath};
@@ -65,6 +65,12 @@ pub(crate) fn get_flow_policy(app: State<'_, App>, id: String) -> Answer<RunPoli
 #[tracing::instrument(skip(app, policy))]
 pub(crate) async fn set_flow_policy(app: State<'_, App>, id: String, policy: RunPolicy) -> Answer<RunPolicy> {
     app.set_flow_policy(&id, policy).await.map_err(refusal)
+}
+
+#[tauri::command]
+#[tracing::instrument(skip(app, start))]
+pub(crate) async fn start_flow(app: State<'_, App>, id: String, start: FlowStart) -> Answer<RunSummary> {
+    app.start_flow(&id, start).await.map_err(refusal)
 }
 
 /// Lets the person choose a file; `null` if they chose none. `name` is the file's name. The dialog is opened here, so

@@ -18,6 +18,8 @@ macro_rules! with_commands {
             flows::pick_flow_file,
             flows::get_flow_policy,
             flows::set_flow_policy,
+            flows::start_flow,
+            executions::list_executions,
             executions::get_execution,
             executions::explain_execution,
             executions::continue_execution,

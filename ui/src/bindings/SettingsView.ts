@@ -54,6 +54,11 @@ notifications: NotificationView,
  */
 secretProtection: string, 
 /**
+ * Why they are kept with a file and not with the keychain, if that is known: a clause for people, about the
+ * moment when the data folder was made.
+ */
+secretNote: string | null, 
+/**
  * Why stored secrets cannot be read, for people; absent while all is well.
  */
 secretProblem: string | null, 

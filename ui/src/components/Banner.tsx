@@ -11,6 +11,7 @@ export function Banner({
   title,
   children,
   action,
+  below = false,
   bar = false,
   live = true,
 }: {
@@ -18,6 +19,8 @@ export function Banner({
   title?: string;
   children?: ReactNode;
   action?: ReactNode;
+  /** The action is under the text, where it would take its room. */
+  below?: boolean;
   /** From edge to edge, at the top of the window. */
   bar?: boolean;
   /** Told to a screen reader when it appears. */
@@ -25,7 +28,7 @@ export function Banner({
 }) {
   return (
     <div
-      className={[styles.banner, styles[tone], bar ? styles.bar : ""].filter(Boolean).join(" ")}
+      className={[styles.banner, styles[tone], bar ? styles.bar : "", below ? styles.below : ""].filter(Boolean).join(" ")}
       role={live ? (tone === "no" ? "alert" : "status") : undefined}
     >
       <Icon name={icons[tone] ?? "info"} />

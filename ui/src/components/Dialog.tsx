@@ -21,6 +21,7 @@ export function Dialog({
   open: boolean;
   onClose: () => void;
   children?: ReactNode;
+  /** What stands at its foot; `null` if the content brings its own, as a form does. */
   actions?: ReactNode;
   alert?: boolean;
 }) {
@@ -39,13 +40,15 @@ export function Dialog({
             {title}
           </Heading>
           {children !== undefined && <div className={styles.text}>{children}</div>}
-          <div className={styles.actions}>
-            {actions ?? (
-              <Button autoFocus onPress={onClose}>
-                Close
-              </Button>
-            )}
-          </div>
+          {actions !== null && (
+            <div className={styles.actions}>
+              {actions ?? (
+                <Button autoFocus onPress={onClose}>
+                  Close
+                </Button>
+              )}
+            </div>
+          )}
         </AriaDialog>
       </Modal>
     </ModalOverlay>
@@ -57,6 +60,7 @@ export function Confirm({
   title,
   children,
   action,
+  back = "Cancel",
   open,
   onClose,
   run,
@@ -64,6 +68,8 @@ export function Confirm({
   title: string;
   children: ReactNode;
   action: string;
+  /** The way out, where “Cancel” would be read as the action. */
+  back?: string;
   open: boolean;
   onClose: () => void;
   run: () => Promise<unknown>;
@@ -93,7 +99,7 @@ export function Confirm({
       actions={
         <>
           <Button autoFocus onPress={onClose}>
-            Cancel
+            {back}
           </Button>
           <Button kind="no" isDisabled={busy} onPress={() => void go()}>
             {action}

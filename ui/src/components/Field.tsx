@@ -22,6 +22,7 @@ export function TextField({
   lines = 1,
   placeholder,
   autoFocus = false,
+  inputMode,
   inputRef,
 }: {
   label: string;
@@ -34,6 +35,8 @@ export function TextField({
   lines?: number;
   placeholder?: string;
   autoFocus?: boolean;
+  /** Which keyboard a touch screen shows. */
+  inputMode?: "numeric" | "decimal";
   inputRef?: Ref<HTMLInputElement>;
 }) {
   const wrong = error !== undefined && error !== null;
@@ -47,6 +50,7 @@ export function TextField({
       isInvalid={wrong}
       autoComplete="off"
       spellCheck="false"
+      {...(inputMode === undefined ? {} : { inputMode })}
       // A field that just appeared because a person asked for it.
       autoFocus={autoFocus}
     >

@@ -21,6 +21,14 @@ const shapes = {
       <path d="M5.2 7.2l5.6-2.8M5.2 8.8l5.6 2.8" />
     </>
   ),
+  runs: (
+    <>
+      <circle cx="8" cy="8" r="6" />
+      <path d="M6.6 5.4l4 2.6-4 2.6z" />
+    </>
+  ),
+  down: <path d="M4 6l4 4 4-4" />,
+  stop: <rect x="4" y="4" width="8" height="8" rx="1.4" />,
   history: <path d="M2 4h12M2 8h8M2 12h10" />,
   callbacks: <path d="M2 8h10M8.5 4.5L12 8l-3.5 3.5M14 3v10" />,
   settings: (

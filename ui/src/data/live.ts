@@ -100,10 +100,14 @@ export function followEvents(platform: Platform, client: QueryClient, listener: 
     for (const id of changedCallbacks) void client.invalidateQueries({ queryKey: keys.callback(id) });
     if (changedCallbacks.length > 0) void client.invalidateQueries({ queryKey: keys.allCallbacks });
     for (const other of changedOthers) void client.invalidateQueries({ queryKey: keys[other] });
+    if (changedOthers.includes("flows")) void client.invalidateQueries({ queryKey: keys.policies });
     if (changedOthers.includes("settings")) void client.invalidateQueries({ queryKey: keys.status });
     if (changedOthers.includes("status")) void client.invalidateQueries({ queryKey: keys.settings });
     if (changes.length > 0 || changedCallbacks.length > 0) {
       void client.invalidateQueries({ queryKey: keys.status });
+      // A question, an answer and a message each mean that a run went on.
+      void client.invalidateQueries({ queryKey: keys.allRuns });
+      void client.invalidateQueries({ queryKey: keys.allExecutions });
     }
     if (changes.length === 0) return;
 

@@ -19,6 +19,8 @@ import type { CallbackState } from "../bindings/CallbackState";
 import type { CallbackSummary } from "../bindings/CallbackSummary";
 import type { ExecutionState } from "../bindings/ExecutionState";
 import type { ExecutionView } from "../bindings/ExecutionView";
+import type { RunPage } from "../bindings/RunPage";
+import type { RunSummary } from "../bindings/RunSummary";
 import { usePlatform } from "../platform/context";
 import { type Platform, PlatformError } from "../platform/platform";
 
@@ -31,8 +33,12 @@ export const keys = {
   allCallbacks: ["callbacks"] as const,
   callbacks: (state: CallbackState | "all") => ["callbacks", "list", state] as const,
   callbacksOf: (executionId: string) => ["callbacks", "of", executionId] as const,
+  allRuns: ["runs"] as const,
+  runs: (filter: RunFilter) => ["runs", filter] as const,
+  allExecutions: ["execution"] as const,
   execution: (id: string) => ["execution", id] as const,
   steps: (id: string) => ["execution", id, "steps"] as const,
+  policies: ["policy"] as const,
   policy: (flowId: string) => ["policy", flowId] as const,
   variables: ["variables"] as const,
   connections: ["connections"] as const,
@@ -40,6 +46,9 @@ export const keys = {
   settings: ["settings"] as const,
   status: ["status"] as const,
 };
+
+/** Which runs are listed. */
+export type RunFilter = { flow: string | null; state: ExecutionState | null };
 
 export type ApprovalPages = InfiniteData<ApprovalPage, string | null>;
 
@@ -163,24 +172,50 @@ export function useCallbacksOf(executionId: string) {
   });
 }
 
+/** How often a page of runs is looked at, in milliseconds: no event tells of a run that asks nobody and calls nobody back. */
+const LISTED = 5_000;
+/** So many runs are on a page. */
+const RUNS = 50;
+
+/** Runs, newest first, page by page. */
+export function useRuns(filter: RunFilter) {
+  const platform = usePlatform();
+  return useInfiniteQuery({
+    queryKey: keys.runs(filter),
+    queryFn: ({ pageParam }) =>
+      platform.listExecutions({
+        limit: RUNS,
+        ...(filter.flow === null ? {} : { flow: filter.flow }),
+        ...(filter.state === null ? {} : { state: filter.state }),
+        ...(pageParam === null ? {} : { cursor: pageParam }),
+      }),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page: RunPage) => page.next,
+    placeholderData: keepPreviousData,
+    staleTime: 0,
+    // However far somebody has read, it costs the same.
+    refetchInterval: ({ state }) => LISTED * Math.max(1, state.data?.pages.length ?? 1),
+  });
+}
+
 /** How often a run that goes on is looked at, in milliseconds: no event tells when it ends. */
 const RUNNING = 1_500;
 
-/** Where one run stands. What its steps did is explained elsewhere, so the record, which can be large, is not kept. */
+/** Where one run stands. What its steps did is explained elsewhere. */
 export function useExecution(id: string) {
   const platform = usePlatform();
   return useQuery({
     queryKey: keys.execution(id),
-    queryFn: async () => standingOf(await platform.getExecution(id)),
+    queryFn: () => platform.getExecution(id),
     // No event tells of a run, so it is looked at again whenever it is shown.
     staleTime: 0,
     refetchInterval: ({ state }) => (state.data?.state === "INPROGRESS" ? RUNNING : false),
   });
 }
 
-/** What the page shows of a run. */
-export function standingOf({ state, interrupted }: ExecutionView): { state: ExecutionState; interrupted: boolean } {
-  return { state, interrupted: interrupted === true };
+/** A run as it stands after it was told to go on or to end. */
+export function standing(run: RunSummary | undefined, { state, interrupted, updatedDate }: ExecutionView): RunSummary | undefined {
+  return run === undefined ? undefined : { ...run, state, interrupted: interrupted === true, updatedAt: updatedDate };
 }
 
 /** What one run did, step by step; asked for when somebody wants to know. */

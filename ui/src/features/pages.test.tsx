@@ -68,7 +68,7 @@ describe("flows", () => {
     const alert = await screen.findByRole("alert");
     expect(alert).toHaveTextContent("picture.png was not imported");
     expect(alert).toHaveTextContent("it has no list of nodes");
-    expect(platform.world.flows).toHaveLength(4);
+    expect(platform.world.flows).toHaveLength(6);
   });
 
   it("replaces a document and keeps the name", async () => {
@@ -90,11 +90,11 @@ describe("flows", () => {
     expect(dialog).toHaveTextContent("One question of it still waits.");
     expect(within(dialog).getByRole("button", { name: "Cancel" })).toHaveFocus();
     await user.keyboard("{Escape}");
-    expect(platform.world.flows).toHaveLength(3);
+    expect(platform.world.flows).toHaveLength(5);
     await user.click(screen.getByRole("button", { name: "Delete flow" }));
     await user.click(within(await screen.findByRole("alertdialog")).getByRole("button", { name: "Delete" }));
     await shown("Refunds over €500");
-    expect(platform.world.flows).toHaveLength(2);
+    expect(platform.world.flows).toHaveLength(4);
   });
 
   it("shows a new secret once", async () => {
@@ -379,7 +379,13 @@ describe("settings", () => {
   it("says when stored secrets cannot be read", async () => {
     drawApp({ at: "#/settings", scenario: "storage-failed" });
     expect(await screen.findByText("Stored secrets cannot be read")).toBeVisible();
-    expect(screen.getByText(/The key file is damaged\. Set them again/)).toBeVisible();
+    expect(screen.getByText(/the file secret\.key in the data folder is damaged\. Put it back/)).toBeVisible();
+  });
+
+  it("says where the key of the secrets lies, and why not in the keychain", async () => {
+    drawApp({ at: "#/settings" });
+    expect(await screen.findByText(/Kept with a key from a file that only you can read/)).toBeVisible();
+    expect(screen.getByText(/Why not in the keychain, when the data folder was made: there is no session bus/)).toBeVisible();
   });
 
   it("changes theme and keys for this window", async () => {

@@ -9,9 +9,9 @@ export type Handlers = Partial<Record<string, (event: KeyboardEvent) => boolean 
 
 /** What the help shows, in this order. */
 export const keyHelp: { keys: string[]; says: string }[] = [
-  { keys: ["j", "↓"], says: "Next question" },
-  { keys: ["k", "↑"], says: "Question before" },
-  { keys: ["Enter"], says: "Open the question" },
+  { keys: ["j", "↓"], says: "Next question, or run" },
+  { keys: ["k", "↑"], says: "Question before, or run" },
+  { keys: ["Enter"], says: "Open it" },
   { keys: ["a"], says: "Approve" },
   { keys: ["r"], says: "Reject" },
   { keys: ["n"], says: "Write a note" },
@@ -30,8 +30,9 @@ export function isTextField(target: EventTarget | null): boolean {
   return target instanceof HTMLInputElement && !["button", "checkbox", "radio", "submit"].includes(target.type);
 }
 
+/** Whether something lies above the page and has the keys: a dialog, or what a field lets choose from. */
 function dialogOpen(): boolean {
-  return document.querySelector('[role="dialog"], [role="alertdialog"]') !== null;
+  return document.querySelector('[role="dialog"], [role="alertdialog"], [role="listbox"]') !== null;
 }
 
 /** The name under which a key is looked up, or `null` if it must not be taken. */

@@ -7,6 +7,7 @@ import type { CallbackView } from "../bindings/CallbackView";
 import type { ConnectionView } from "../bindings/ConnectionView";
 import type { FlowView } from "../bindings/FlowView";
 import type { RunPolicy } from "../bindings/RunPolicy";
+import type { RunSummary } from "../bindings/RunSummary";
 import type { SettingsView } from "../bindings/SettingsView";
 import type { StatusView } from "../bindings/StatusView";
 import type { VariableView } from "../bindings/VariableView";
@@ -28,6 +29,12 @@ export type World = {
   interrupted: Set<string>;
   /** The runs that are under way. */
   running: Set<string>;
+  /** The runs that were cancelled. */
+  cancelled: Set<string>;
+  /** The runs that asked nobody. */
+  runs: RunSummary[];
+  /** What runs were started with here. */
+  filled: Record<string, unknown>;
   settings: SettingsView;
   status: StatusView;
 };
@@ -81,6 +88,24 @@ const OPEN_DOCUMENT = JSON.stringify({
   ],
   edges: [],
 });
+
+const FORM_DOCUMENT = JSON.stringify({
+  nodes: [
+    {
+      id: "startAgentflow_0",
+      data: { name: "startAgentflow", label: "Start", inputs: { startInputType: "formInput", formTitle: "Access to production" } },
+    },
+  ],
+  edges: [],
+});
+
+/** The steps as both the list for people and the settings of single steps have them. */
+function steps(...all: [id: string, kind: string, label: string][]): Pick<FlowView, "steps" | "nodes"> {
+  return {
+    steps: all.map(([, kind, label]) => `${kind}: ${label}`),
+    nodes: all.map(([id, kind, label]) => ({ id, kind, label })),
+  };
+}
 
 const EMPTY = { body: {}, headers: {}, query: {} };
 
@@ -145,14 +170,16 @@ export function makeWorld(now: number): World {
       signature: "hmac-sha256",
       hasWebhookSecret: true,
       callbackUrl: "https://ci.example.org/hooks/countersign",
-      steps: [
-        "Start: webhook",
-        "Human Input: Deploy to production?",
-        "Condition: Is there a migration?",
-        "Human Input: Run the migration now?",
-        "Direct Reply: Released",
-        "Direct Reply: Kept",
-      ],
+      ...steps(
+        ["startAgentflow_0", "Start", "webhook"],
+        ["humanInputAgentflow_0", "Human Input", "Deploy to production?"],
+        ["httpAgentflow_0", "HTTP", "Ask the pipeline for the migration"],
+        ["humanInputAgentflow_1", "Human Input", "Run the migration now?"],
+        ["directReplyAgentflow_0", "Direct Reply", "Released"],
+        ["directReplyAgentflow_1", "Direct Reply", "Kept"],
+      ),
+      startsBy: "webhook",
+      form: null,
       problems: [],
       notes: [],
       pending: 1,
@@ -170,7 +197,15 @@ export function makeWorld(now: number): World {
       signature: null,
       hasWebhookSecret: false,
       callbackUrl: null,
-      steps: ["Start: webhook", "Condition: Over the limit?", "Human Input: Refund?", "Direct Reply: Paid", "Direct Reply: Refused"],
+      ...steps(
+        ["startAgentflow_0", "Start", "webhook"],
+        ["conditionAgentflow_0", "Condition", "Over the limit?"],
+        ["humanInputAgentflow_0", "Human Input", "Refund?"],
+        ["directReplyAgentflow_0", "Direct Reply", "Paid"],
+        ["directReplyAgentflow_1", "Direct Reply", "Refused"],
+      ),
+      startsBy: "webhook",
+      form: null,
       problems: [],
       notes: [],
       pending: 1,
@@ -188,7 +223,15 @@ export function makeWorld(now: number): World {
       signature: "hmac-sha256",
       hasWebhookSecret: false,
       callbackUrl: "http://127.0.0.1:9093/hooks/remedy",
-      steps: ["Start: webhook", "Human Input: Grow the volume?", "Direct Reply: Growing", "Direct Reply: Left alone"],
+      ...steps(
+        ["startAgentflow_0", "Start", "webhook"],
+        ["humanInputAgentflow_0", "Human Input", "Grow the volume?"],
+        ["iterationAgentflow_0", "Iteration", "Each volume"],
+        ["directReplyAgentflow_0", "Direct Reply", "Growing"],
+        ["directReplyAgentflow_1", "Direct Reply", "Left alone"],
+      ),
+      startsBy: "webhook",
+      form: null,
       problems: [],
       notes: [
         "“Tell the team” lies beside “Grow the volume?”. Here that is done before the question is asked; Flowise drops it.",
@@ -196,6 +239,63 @@ export function makeWorld(now: number): World {
       pending: 4,
       createdDate: ago(9 * DAY),
       updatedDate: ago(2 * HOUR),
+    },
+    {
+      id: "5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e04",
+      name: "Access request",
+      type: "AGENTFLOW",
+      flowData: FORM_DOCUMENT,
+      webhookUrl: "http://127.0.0.1:8420/api/v1/webhook/5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e04",
+      method: null,
+      responseMode: "sync",
+      signature: null,
+      hasWebhookSecret: false,
+      callbackUrl: "https://ci.example.org/hooks/countersign",
+      ...steps(
+        ["startAgentflow_0", "Start", "form"],
+        ["humanInputAgentflow_0", "Human Input", "Grant access?"],
+        ["directReplyAgentflow_0", "Direct Reply", "Granted"],
+      ),
+      startsBy: "form",
+      form: {
+        title: "Access to production",
+        description: "Somebody on call reads this and answers, usually within ten minutes.\nSay what you are going to do there.",
+        fields: [
+          { name: "reason", label: "What is it for?", type: "string", options: [] },
+          { name: "hours", label: "For how many hours?", type: "number", options: [] },
+          { name: "system", label: "Which system?", type: "options", options: ["Billing", "Search", "Build machines"] },
+          { name: "write", label: "Write access too", type: "boolean", options: [] },
+        ],
+      },
+      problems: [],
+      notes: [],
+      pending: 0,
+      createdDate: ago(6 * DAY),
+      updatedDate: ago(6 * DAY),
+    },
+    {
+      id: "5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e05",
+      name: "Ask the handbook",
+      type: "AGENTFLOW",
+      flowData: FORM_DOCUMENT,
+      webhookUrl: "http://127.0.0.1:8420/api/v1/webhook/5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e05",
+      method: null,
+      responseMode: "sync",
+      signature: null,
+      hasWebhookSecret: false,
+      callbackUrl: "https://ci.example.org/hooks/countersign",
+      ...steps(
+        ["startAgentflow_0", "Start", "chat"],
+        ["retrieverAgentflow_0", "Retriever", "Handbook"],
+        ["llmAgentflow_0", "LLM", "Answer"],
+      ),
+      startsBy: "chat",
+      form: null,
+      problems: [],
+      notes: [],
+      pending: 0,
+      createdDate: ago(5 * DAY),
+      updatedDate: ago(5 * DAY),
     },
   ];
   const [release, refunds, disk] = flows as [FlowView, FlowView, FlowView];
@@ -440,6 +540,39 @@ export function makeWorld(now: number): World {
     }),
   ];
 
+  const run = (over: Partial<RunSummary> & Pick<RunSummary, "id" | "createdAt" | "updatedAt">): RunSummary => ({
+    state: "FINISHED",
+    interrupted: false,
+    flowId: disk.id,
+    flowName: disk.name,
+    chatId: `chat-of-${over.id}`,
+    approvalId: null,
+    error: null,
+    ...over,
+  });
+  const runs = [
+    run({ id: "r-5", createdAt: ago(35 * SECOND), updatedAt: ago(33 * SECOND), state: "INPROGRESS" }),
+    run({
+      id: "r-4",
+      createdAt: ago(52 * MINUTE),
+      updatedAt: ago(52 * MINUTE - 3 * SECOND),
+      state: "ERROR",
+      error: "connect ECONNREFUSED 10.0.4.12:443",
+    }),
+    run({
+      id: "r-3",
+      createdAt: ago(3 * HOUR),
+      updatedAt: ago(3 * HOUR - 2 * MINUTE),
+      state: "ERROR",
+      error: "interrupted by a restart",
+      flowId: refunds.id,
+      flowName: refunds.name,
+      interrupted: true,
+    }),
+    run({ id: "r-2", createdAt: ago(5 * HOUR), updatedAt: ago(5 * HOUR - 414) }),
+    run({ id: "r-1", createdAt: ago(29 * HOUR), updatedAt: ago(29 * HOUR - 900) }),
+  ];
+
   const notifications = {
     available: true,
     server: "Xfce Notify Daemon",
@@ -469,9 +602,26 @@ export function makeWorld(now: number): World {
         components: ["chatOllama"],
       },
     ],
-    policies: {},
-    interrupted: new Set<string>(),
+    policies: {
+      [release.id]: {
+        strict: true,
+        steps: {
+          httpAgentflow_0: {
+            timeoutSeconds: 5,
+            retries: 2,
+            retryDelaySeconds: 10,
+            onError: "continue",
+            failOnStatus: true,
+            stopOnItemError: false,
+          },
+        },
+      },
+    },
+    interrupted: new Set(["r-3"]),
     running: new Set<string>(),
+    cancelled: new Set<string>(),
+    runs,
+    filled: {},
     settings: {
       listen: "127.0.0.1:8420",
       address: "127.0.0.1:8420",
@@ -485,6 +635,7 @@ export function makeWorld(now: number): World {
       notificationDetailsHidden: false,
       notifications,
       secretProtection: "file",
+      secretNote: "there is no session bus, over which a keychain would be reached",
       secretProblem: null,
       dataDir: "/home/mika/.local/share/countersign",
       version: "0.1.0",

@@ -11,7 +11,7 @@ import { summaryOf } from "../data/summary";
 import { callbackSummaryOf, makeHeavy, makeTroubled, makeWorld, manyApprovals, type World } from "../mock/data";
 import { copyText } from "./clipboard";
 import type { VariableView } from "../bindings/VariableView";
-import { executionOf, stepsOf } from "../mock/runs";
+import { executionOf, runsOf, stepsOf } from "../mock/runs";
 import { chooseFile, readFlowFile } from "./file";
 import { type Platform, PlatformError, type PlatformEvent, type Session } from "./platform";
 
@@ -74,6 +74,7 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
     world.approvals = world.approvals.filter(({ state }) => scenario === "empty" && state !== "pending");
     world.callbacks = scenario === "empty" ? world.callbacks.filter(({ state }) => state === "delivered") : [];
     world.status.failingCallbacks = 0;
+    if (scenario === "first-run") world.runs = [];
     world.flows = scenario === "empty" ? world.flows.map((flow) => ({ ...flow, pending: 0 })) : [];
     world.status.hasFlows = world.flows.length > 0;
     if (scenario === "first-run") {
@@ -103,7 +104,8 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
     world.status.storageRepairs = ["The journal ended in half a line, which was set aside as journal.2026-11-24.broken."];
   }
   if (scenario === "storage-failed") {
-    world.settings.secretProblem = "The key file is damaged.";
+    world.settings.secretProblem =
+      "Cannot read secret: the file secret.key in the data folder is damaged. Put it back from a backup; or delete it and secret.check to begin with a new key, and enter all secrets again.";
     world.status.storageProblem = "The disk with the data folder is full.";
   }
 
@@ -294,11 +296,52 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
     getFlowPolicy: (id) => call("getFlowPolicy", [id], () => world.policies[id] ?? { strict: false, steps: {} }),
     setFlowPolicy: (id, policy) =>
       call("setFlowPolicy", [id, policy], () => {
+        const known = find(world.flows, id, "flow").nodes.map((node) => node.id);
+        for (const [step, { timeoutSeconds, retries }] of Object.entries(policy.steps)) {
+          const wrong = (what: string) => new PlatformError("invalid", `Step ${step}: ${what} Nothing was changed.`);
+          if (!known.includes(step)) throw wrong("the flow has no such step.");
+          if (timeoutSeconds !== null && (timeoutSeconds < 1 || timeoutSeconds > 86_400)) {
+            throw wrong("its time limit must lie between 1 and 86,400 seconds.");
+          }
+          if (retries > 20) throw wrong("it can be tried again at most 20 times.");
+        }
         world.policies[id] = policy;
+        changed({ kind: "flows" });
         return policy;
       }),
 
-    getExecution: (id) => call("getExecution", [id], () => executionOf(world, id)),
+    startFlow: (id, start) =>
+      call("startFlow", [id, start], () => {
+        const flow = find(world.flows, id, "flow");
+        const now = new Date(clock()).toISOString();
+        const run = {
+          id: `r-started-${String(world.runs.length)}`,
+          state: "INPROGRESS" as const,
+          interrupted: false,
+          flowId: id,
+          flowName: flow.name,
+          chatId: `chat-started-${String(world.runs.length)}`,
+          approvalId: null,
+          error: null,
+          createdAt: now,
+          updatedAt: now,
+        };
+        world.runs.push(run);
+        world.filled[run.id] = start;
+        return run;
+      }),
+
+    listExecutions: (query) =>
+      call("listExecutions", [query], () => {
+        const list = runsOf(world).filter(
+          ({ flowId, state }) =>
+            (query.flow === undefined || flowId === query.flow) && (query.state === undefined || state === query.state),
+        );
+        const { items, next } = page(list, query.limit, query.cursor);
+        return { runs: items, next };
+      }),
+
+    getExecution: (id) => call("getExecution", [id], () => find(runsOf(world), id, "run")),
     explainExecution: (id) => call("explainExecution", [id], () => stepsOf(world, id)),
     continueExecution: (id) =>
       call("continueExecution", [id], () => {
@@ -311,6 +354,10 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
 
     cancelExecution: (id) =>
       call("cancelExecution", [id], () => {
+        if (world.interrupted.delete(id)) {
+          world.cancelled.add(id);
+          return executionOf(world, id);
+        }
         const approval = world.approvals.find((one) => one.executionId === id && one.state === "pending");
         if (approval === undefined) {
           throw new PlatformError("not-waiting", `Execution ${id} does not wait for an answer. Nothing was changed.`);

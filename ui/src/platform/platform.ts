@@ -14,8 +14,12 @@ import type { ErrorCode } from "../bindings/ErrorCode";
 import type { EventView } from "../bindings/EventView";
 import type { ExecutionView } from "../bindings/ExecutionView";
 import type { FlowImport } from "../bindings/FlowImport";
+import type { FlowStart } from "../bindings/FlowStart";
 import type { FlowView } from "../bindings/FlowView";
+import type { RunPage } from "../bindings/RunPage";
 import type { RunPolicy } from "../bindings/RunPolicy";
+import type { RunQuery } from "../bindings/RunQuery";
+import type { RunSummary } from "../bindings/RunSummary";
 import type { SettingsChange } from "../bindings/SettingsChange";
 import type { SettingsView } from "../bindings/SettingsView";
 import type { StatusView } from "../bindings/StatusView";
@@ -84,7 +88,12 @@ export interface Platform {
   getFlowPolicy: (id: string) => Promise<RunPolicy>;
   setFlowPolicy: (id: string, policy: RunPolicy) => Promise<RunPolicy>;
 
-  getExecution: (id: string) => Promise<ExecutionView>;
+  /** Starts a flow with its form or a message. The run goes on by itself. */
+  startFlow: (id: string, start: FlowStart) => Promise<RunSummary>;
+
+  /** Runs, newest first, without what their steps did. */
+  listExecutions: (query: RunQuery) => Promise<RunPage>;
+  getExecution: (id: string) => Promise<RunSummary>;
   /** Each step with the reason why it ran, waits, or was passed over. */
   explainExecution: (id: string) => Promise<StepView[]>;
   /** Goes on with what a restart had ended. */

@@ -24,6 +24,10 @@ describe("the desktop", () => {
     await platform.deleteFlow("f");
     expect(await platform.createWebhookSecret("f")).toBe("whsec_1");
     await platform.deleteWebhookSecret("f");
+    await platform.setFlowPolicy("f", { strict: true, steps: {} });
+    await platform.startFlow("f", { question: "why?" });
+    await platform.listExecutions({ state: "ERROR", limit: 50 });
+    await platform.getExecution("e");
     await platform.listCallbacks({});
     await platform.getCallback("c");
     await platform.redeliverCallback("c");
@@ -43,6 +47,10 @@ describe("the desktop", () => {
       ["delete_flow", { id: "f" }],
       ["create_webhook_secret", { id: "f" }],
       ["delete_webhook_secret", { id: "f" }],
+      ["set_flow_policy", { id: "f", policy: { strict: true, steps: {} } }],
+      ["start_flow", { id: "f", start: { question: "why?" } }],
+      ["list_executions", { query: { state: "ERROR", limit: 50 } }],
+      ["get_execution", { id: "e" }],
       ["list_callbacks", { query: {} }],
       ["get_callback", { id: "c" }],
       ["redeliver_callback", { id: "c" }],

@@ -46,6 +46,8 @@ export function tauriPlatform(): Platform {
     },
     getFlowPolicy: (id) => command("get_flow_policy", { id }),
     setFlowPolicy: (id, policy) => command("set_flow_policy", { id, policy }),
+    startFlow: (id, start) => command("start_flow", { id, start }),
+    listExecutions: (query) => command("list_executions", { query }),
     getExecution: (id) => command("get_execution", { id }),
     explainExecution: (id) => command("explain_execution", { id }),
     continueExecution: (id) => command("continue_execution", { id }),

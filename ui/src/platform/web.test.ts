@@ -72,6 +72,11 @@ describe("a browser", () => {
     await platform.deleteFlow("f");
     expect(await platform.createWebhookSecret("f")).toBe("whsec_1");
     await platform.deleteWebhookSecret("f");
+    await platform.setFlowPolicy("f", { strict: true, steps: {} });
+    await platform.startFlow("f", { form: { size: 3 } });
+    await platform.listExecutions({ flow: "f", state: "ERROR", limit: 50, cursor: "e" });
+    await platform.getExecution("e");
+    await platform.cancelExecution("e");
     await platform.listCallbacks({ state: "waiting" });
     await platform.redeliverCallback("c");
     await platform.changeSettings({ callbackUrl: "" });
@@ -87,6 +92,11 @@ describe("a browser", () => {
       "DELETE /api/v1/chatflows/f",
       "POST /api/v1/chatflows/f/webhook-secret",
       "DELETE /api/v1/chatflows/f/webhook-secret",
+      "PUT /api/v1/chatflows/f/policy",
+      "POST /api/v1/chatflows/f/start",
+      "GET /api/v1/executions?summary=true&agentflowId=f&state=ERROR&limit=50&cursor=e",
+      "GET /api/v1/executions/e?summary=true",
+      "POST /api/v1/executions/e/cancel",
       "GET /api/v1/callbacks?state=waiting",
       "POST /api/v1/callbacks/c/redeliver",
       "PATCH /api/v1/settings",
@@ -95,6 +105,7 @@ describe("a browser", () => {
     ]);
     expect(new Set(calls.map(({ token }) => token)), "each with the token").toEqual(new Set(["Bearer secret"]));
     expect(calls[2]?.body).toEqual({ outcome: "reject", feedback: "no" });
+    expect(calls[9]?.body).toEqual({ form: { size: 3 } });
   });
 
   it("brings the approval that stands in the way", async () => {

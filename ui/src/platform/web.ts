@@ -39,7 +39,7 @@ async function failure(response: Response): Promise<PlatformError> {
 
 function search(query: object): string {
   const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query) as [string, string | number | undefined][]) {
+  for (const [name, value] of Object.entries(query) as [string, string | number | boolean | undefined][]) {
     if (value !== undefined) parameters.set(name, String(value));
   }
   const text = parameters.toString();
@@ -153,7 +153,10 @@ export function webPlatform(base = ""): Platform {
     deleteWebhookSecret: (id) => nothing("DELETE", `${at("/chatflows", id)}/webhook-secret`),
     getFlowPolicy: (id) => json("GET", `${at("/chatflows", id)}/policy`),
     setFlowPolicy: (id, policy) => json("PUT", `${at("/chatflows", id)}/policy`, policy),
-    getExecution: (id) => json("GET", at("/executions", id)),
+    startFlow: (id, start) => json("POST", `${at("/chatflows", id)}/start`, start),
+    listExecutions: ({ flow, ...query }) =>
+      json("GET", `/executions${search({ summary: true, agentflowId: flow, ...query })}`),
+    getExecution: (id) => json("GET", `${at("/executions", id)}?summary=true`),
     explainExecution: async (id) =>
       (await json<{ steps: StepView[] }>("GET", `${at("/executions", id)}?explain=true`)).steps,
     continueExecution: (id) => json("POST", `${at("/executions", id)}/continue`),

@@ -22,11 +22,13 @@ import { StatusBanner } from "./StatusBanner";
 const CallbacksPage = lazy(async () => ({ default: (await import("../features/callbacks/CallbacksPage")).CallbacksPage }));
 const FlowsPage = lazy(async () => ({ default: (await import("../features/flows/FlowsPage")).FlowsPage }));
 const HistoryPage = lazy(async () => ({ default: (await import("../features/history/HistoryPage")).HistoryPage }));
+const RunsPage = lazy(async () => ({ default: (await import("../features/runs/RunsPage")).RunsPage }));
 const SettingsPage = lazy(async () => ({ default: (await import("../features/settings/SettingsPage")).SettingsPage }));
 
 const titles: Record<Page, string> = {
   inbox: "Inbox",
   flows: "Flows",
+  runs: "Runs",
   history: "History",
   callbacks: "Callbacks",
   settings: "Settings",
@@ -38,6 +40,8 @@ function CurrentPage({ page }: { page: Page }) {
       return <InboxPage />;
     case "flows":
       return <FlowsPage />;
+    case "runs":
+      return <RunsPage />;
     case "history":
       return <HistoryPage />;
     case "callbacks":

@@ -7,6 +7,7 @@ import { href, type Page, useRoute } from "./router";
 const links: { page: Page; label: string; icon: IconName }[] = [
   { page: "inbox", label: "Inbox", icon: "inbox" },
   { page: "flows", label: "Flows", icon: "flows" },
+  { page: "runs", label: "Runs", icon: "runs" },
   { page: "history", label: "History", icon: "history" },
   { page: "callbacks", label: "Callbacks", icon: "callbacks" },
   { page: "settings", label: "Settings", icon: "settings" },

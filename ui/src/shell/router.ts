@@ -2,7 +2,7 @@
 
 import { useSyncExternalStore } from "react";
 
-export const pages = ["inbox", "flows", "history", "callbacks", "settings"] as const;
+export const pages = ["inbox", "flows", "runs", "history", "callbacks", "settings"] as const;
 export type Page = (typeof pages)[number];
 export type Route = { page: Page; id: string | undefined };
 

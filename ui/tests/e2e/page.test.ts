@@ -54,7 +54,7 @@ async function open(hash: string, { scenario = "usual", width = 1280, height = 8
   return { page, complaints };
 }
 
-const pages = ["inbox", "flows", "history", "callbacks", "settings"];
+const pages = ["inbox", "flows", "runs", "history", "callbacks", "settings"];
 const heading = (page: Page) => page.getByRole("heading", { level: 1 }).first();
 
 describe("the content security policy", () => {
@@ -264,6 +264,8 @@ describe("sizes", () => {
       ...pages.map((name) => `#/${name}`),
       "#/inbox/019ab000-0000-7000-8000-000000000105",
       "#/flows/5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e01",
+      "#/flows/5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e04",
+      "#/runs/r-3",
       "#/callbacks/019ab000-0000-7000-8000-0000000000c5",
       "#/history/019ab000-0000-7000-8000-000000000090",
     ];

@@ -5,7 +5,10 @@ import { cleanup, configure } from "@testing-library/react";
 import { afterEach, beforeEach, expect, vi } from "vitest";
 
 import { clearNotices } from "../../src/components/Announcer";
+import { filledForms } from "../../src/features/flows/form";
+import { policyDrafts } from "../../src/features/flows/policy";
 import { drafts } from "../../src/features/inbox/drafts";
+import { lastFilter } from "../../src/features/runs/filter";
 import { setConnected } from "../../src/shell/connection";
 import { changePreferences } from "../../src/shell/preferences";
 import { screen } from "./screen";
@@ -59,6 +62,9 @@ beforeEach(() => {
   changePreferences({ theme: "light", singleKeys: true });
   setConnected(true);
   drafts.clear();
+  policyDrafts.clear();
+  filledForms.clear();
+  lastFilter.current = { flow: null, state: null };
   clearNotices();
 });
 

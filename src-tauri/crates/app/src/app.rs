@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use countersign_delivery::{AddressGuard, Client, Dispatcher, DispatcherHandle};
 use countersign_domain::{Clock, ErrorCode, Execution, Ids, ResponseMode};
+use countersign_keychain::Keychain;
 use countersign_model::ModelClient;
 use countersign_notify::{BrokerHandle, Notifier};
 use countersign_script::{Engine, Limits};
 use countersign_store::{OpenError, Store, StoreError};
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, KeychainUse};
 use crate::connections::Connection;
 use crate::events::Events;
 use crate::flows::Flows;
@@ -44,6 +45,13 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Gives new ids and randomness.
     pub ids: Arc<dyn Ids>,
+    /// Where the operating system keeps secrets. It is asked only if the configuration says so.
+    pub keychain: Arc<dyn Keychain>,
+}
+
+/// The keychain of the account that runs this program.
+pub fn keychain_of_this_system() -> Arc<dyn Keychain> {
+    countersign_keychain::of_this_system()
 }
 
 /// The program cannot start.
@@ -120,6 +128,7 @@ impl App {
             notifier,
             clock,
             ids,
+            keychain,
         } = options;
         let dir = config.data_dir.clone();
         let unusable = |problem: &str, source: Box<dyn std::error::Error + Send + Sync>| {
@@ -131,8 +140,10 @@ impl App {
             }
         };
         let store = open_store(&dir, clock.clone()).await?;
-        let vault = Vault::open(&dir, ids.clone())
-            .map_err(|error| unusable("its key for secrets cannot be read", error.into()))?;
+        let keychain = (config.keychain == KeychainUse::Auto).then_some(keychain);
+        let vault = open_vault(&dir, ids.clone(), keychain)
+            .await
+            .map_err(|error| unusable("its key for secrets cannot be read", error))?;
         let token = ApiToken::open(&dir, ids.as_ref())
             .map_err(|error| unusable("its token file cannot be read or written", error.into()))?;
         let settings =
@@ -399,4 +410,15 @@ async fn open_store(dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, StartErr
             })
         }
     }
+}
+
+/// Opening may wait for a keychain, so it happens off the async threads too.
+async fn open_vault(
+    dir: &Path,
+    ids: Arc<dyn Ids>,
+    keychain: Option<Arc<dyn Keychain>>,
+) -> Result<Vault, Box<dyn std::error::Error + Send + Sync>> {
+    let dir = dir.to_owned();
+    let vault = tokio::task::spawn_blocking(move || Vault::open(&dir, ids, keychain)).await??;
+    Ok(vault)
 }

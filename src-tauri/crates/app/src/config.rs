@@ -27,6 +27,17 @@ pub struct Flags {
     pub log: Option<String>,
     /// `--outbound-loopback`: `configured`, `allow` or `deny`.
     pub outbound_loopback: Option<String>,
+    /// `--keychain`: `auto` or `off`.
+    pub keychain: Option<String>,
+}
+
+/// Whether the keychain of the operating system is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeychainUse {
+    /// If it works when a data folder is made; and where the key lies in it.
+    Auto,
+    /// Never, not even to read.
+    Off,
 }
 
 /// The start-up configuration, put together.
@@ -42,6 +53,8 @@ pub struct Config {
     pub log: String,
     /// Whether outgoing calls may go to this machine.
     pub outbound_loopback: LoopbackPolicy,
+    /// Whether the keychain of the operating system is used.
+    pub keychain: KeychainUse,
     /// Who answers at this desktop: the account name, as far as it is known.
     pub person: Option<String>,
     /// The times between attempts of a callback, unless the settings panel says otherwise.
@@ -96,6 +109,14 @@ pub enum ConfigError {
         /// What was said.
         text: String,
     },
+    /// The word for the keychain means nothing.
+    #[error("{origin}: {text:?} is none of auto, off")]
+    Keychain {
+        /// Where it was said.
+        origin: &'static str,
+        /// What was said.
+        text: String,
+    },
     /// There is no home folder to put data in.
     #[error("no folder for data was found: set COUNTERSIGN_DATA_DIR or use --data-dir")]
     NoDataDir,
@@ -107,6 +128,7 @@ struct File {
     listen: Option<String>,
     log: Option<String>,
     outbound_loopback: Option<String>,
+    keychain: Option<String>,
     retry_plan_seconds: Option<Vec<u32>>,
 }
 
@@ -154,6 +176,16 @@ impl Config {
                 None => LoopbackPolicy::Configured,
             },
         };
+        let keychain = match (
+            &flags.keychain,
+            environment("COUNTERSIGN_KEYCHAIN"),
+            file.keychain,
+        ) {
+            (Some(word), _, _) => keychain_use(word, "--keychain")?,
+            (None, Some(word), _) => keychain_use(&word, "COUNTERSIGN_KEYCHAIN")?,
+            (None, None, Some(word)) => keychain_use(&word, CONFIG_FILE)?,
+            (None, None, None) => KeychainUse::Auto,
+        };
         let retry_plan = match file.retry_plan_seconds {
             Some(seconds) => retry_plan(&seconds).map_err(|problem| ConfigError::RetryPlan {
                 origin: CONFIG_FILE,
@@ -171,6 +203,7 @@ impl Config {
             listen,
             log,
             outbound_loopback,
+            keychain,
             person,
             retry_plan,
         })
@@ -250,6 +283,17 @@ fn loopback_policy(word: &str, origin: &'static str) -> Result<LoopbackPolicy, C
         "allow" => Ok(LoopbackPolicy::Allow),
         "deny" => Ok(LoopbackPolicy::Deny),
         other => Err(ConfigError::Loopback {
+            origin,
+            text: other.to_owned(),
+        }),
+    }
+}
+
+fn keychain_use(word: &str, origin: &'static str) -> Result<KeychainUse, ConfigError> {
+    match word {
+        "auto" => Ok(KeychainUse::Auto),
+        "off" => Ok(KeychainUse::Off),
+        other => Err(ConfigError::Keychain {
             origin,
             text: other.to_owned(),
         }),

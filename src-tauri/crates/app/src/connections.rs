@@ -152,7 +152,9 @@ impl Inner {
         let opened = self.vault.open_sealed(&sealed_for(name), sealed);
         opened.map(Some).map_err(|error| {
             tracing::error!(name, %error, "the key of a connection cannot be read");
-            format!("The key of the connection “{name}” cannot be read. Set it again {WHERE}.")
+            error.advice(&format!(
+                "The key of the connection “{name}” cannot be read. Set it again {WHERE}."
+            ))
         })
     }
 
@@ -335,7 +337,7 @@ impl App {
         self.inner.vault.seal(&sealed_for(name), key).map_err(|error| {
             Error::new(
                 ErrorCode::Internal,
-                "The key cannot be kept. Nothing was changed.",
+                error.advice("The key cannot be kept. Nothing was changed."),
             )
             .caused_by(error)
         })

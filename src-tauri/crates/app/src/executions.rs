@@ -31,17 +31,7 @@ impl App {
     /// # Errors
     /// [`ErrorCode::Invalid`] for a state that does not exist.
     pub fn executions(&self, query: &ExecutionQuery) -> Result<(Vec<ExecutionView>, usize), Error> {
-        let state = match query.state.as_deref() {
-            None | Some("") => None,
-            Some(word) => Some(
-                serde_json::from_value::<ExecutionState>(word.into()).map_err(|_| {
-                    Error::new(
-                        ErrorCode::Invalid,
-                        format!("{word:?} is not a state of executions."),
-                    )
-                })?,
-            ),
-        };
+        let state = state_named(query.state.as_deref())?;
         let flow = match query.flow.as_deref() {
             None | Some("") => None,
             Some(id) => match FlowId::from_url(id) {
@@ -77,6 +67,19 @@ impl App {
         let parsed: ExecutionId = id.parse().map_err(|_| no_such_execution(id))?;
         let stored = self.inner.store.execution(parsed).map_err(storage)?;
         stored.ok_or_else(|| no_such_execution(id))
+    }
+}
+
+/// The state that a filter names; none if it names none.
+pub(crate) fn state_named(word: Option<&str>) -> Result<Option<ExecutionState>, Error> {
+    match word {
+        None | Some("") => Ok(None),
+        Some(word) => serde_json::from_value(word.into()).map(Some).map_err(|_| {
+            Error::new(
+                ErrorCode::Invalid,
+                format!("{word:?} is not a state of executions."),
+            )
+        }),
     }
 }
 

@@ -32,10 +32,10 @@ impl App {
 }
 
 /// Removes the values of secrets.
-struct Redact(Vec<String>);
+pub(crate) struct Redact(Vec<String>);
 
 impl Redact {
-    fn of(inner: &Inner) -> Self {
+    pub(crate) fn of(inner: &Inner) -> Self {
         let mut secrets = inner.secret_values();
         secrets.extend(inner.connection_keys());
         secrets.retain(|secret| secret.chars().count() >= SHORTEST_SECRET);
@@ -44,7 +44,7 @@ impl Redact {
         Self(secrets)
     }
 
-    fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.0 {
             if text.contains(secret.as_str()) {

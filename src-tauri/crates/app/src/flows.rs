@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use countersign_domain::{DocumentHash, ErrorCode, Flow, FlowId, ResponseMode, display_line};
 use countersign_flow::{
     FindingKind, Imported, Need, Plan, Refusal, ResponseMode as StartMode, SignatureKind, StartTrigger,
-    read_import,
+    StepInfo, read_import,
 };
 use countersign_signature::Secret;
 use countersign_store::{Changes, Store, StoreError};
@@ -14,7 +14,7 @@ use countersign_store::{Changes, Store, StoreError};
 use crate::app::{Inner, storage};
 use crate::connections::WHERE;
 use crate::policies::{policy_key, stored_policy};
-use crate::view::{EventView, FlowView};
+use crate::view::{EventView, FlowStepView, FlowView, FormView};
 use crate::{App, Error};
 
 /// How many lines are told about what a flow needs, and how long one gets.
@@ -319,6 +319,7 @@ impl App {
     fn view_of(&self, flow: &Flow) -> Result<FlowView, Error> {
         let plan = self.inner.plan(&flow.document)?;
         let start = plan.start();
+        let steps = plan.steps();
         let base = match self.inner.bound_address() {
             Some(address) => address.to_string(),
             None => self.listen_address().to_string(),
@@ -346,11 +347,16 @@ impl App {
             }),
             has_webhook_secret,
             callback_url: self.inner.operator_callback_url(&plan),
-            steps: plan
-                .steps()
-                .into_iter()
+            steps: steps
+                .iter()
                 .map(|step| format!("{}: {}", step.kind, step.label))
                 .collect(),
+            nodes: steps
+                .into_iter()
+                .map(|StepInfo { id, label, kind }| FlowStepView { id, label, kind })
+                .collect(),
+            starts_by: start.trigger.into(),
+            form: (start.trigger == StartTrigger::FormInput).then(|| FormView::read(&start.form)),
             problems: self.problems_of(&plan),
             notes: notes_of(&plan),
             pending: u32::try_from(self.inner.store.pending_count_of_flow(flow.id)).unwrap_or(u32::MAX),
@@ -413,7 +419,7 @@ impl Inner {
         self.vault.seal(key, secret).map_err(|error| {
             Error::new(
                 ErrorCode::Internal,
-                "The secret cannot be kept. Nothing was changed.",
+                error.advice("The secret cannot be kept. Nothing was changed."),
             )
             .caused_by(error)
         })
@@ -428,7 +434,7 @@ impl Inner {
         self.vault.open_sealed(key, text).map(Some).map_err(|error| {
             Error::new(
                 ErrorCode::Internal,
-                "A stored secret cannot be read. Set it again in the settings.",
+                error.advice("A stored secret cannot be read. Set it again in the settings."),
             )
             .caused_by(error)
         })

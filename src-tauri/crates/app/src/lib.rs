@@ -23,6 +23,7 @@ mod outbox;
 mod policies;
 mod prediction;
 mod register;
+mod runs;
 mod settings;
 mod stores;
 mod stream;
@@ -32,8 +33,8 @@ mod vault;
 pub mod view;
 mod webhook;
 
-pub use app::{App, Options, StartError};
-pub use config::{CONFIG_FILE, Config, ConfigError, DEFAULT_LISTEN, Flags, RetryPlanError};
+pub use app::{App, Options, StartError, keychain_of_this_system};
+pub use config::{CONFIG_FILE, Config, ConfigError, DEFAULT_LISTEN, Flags, KeychainUse, RetryPlanError};
 pub use countersign_domain::{ErrorCode, Outcome, RandomIds, Surface, SystemClock};
 pub use countersign_flow::{OnError, RunPolicy, StepPolicy};
 pub use error::Error;

@@ -114,7 +114,8 @@ impl App {
             notification_details_hidden: settings.notification_details_hidden,
             notifications: self.inner.notification_view(),
             secret_protection: self.inner.vault.protection().to_string(),
-            secret_problem: self.inner.vault.problem().map(|problem| problem.to_string()),
+            secret_note: self.inner.vault.note().map(ToOwned::to_owned),
+            secret_problem: self.inner.vault.problem().map(|problem| problem.advice()),
             data_dir: config.data_dir.display().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })

@@ -70,7 +70,7 @@ impl Inner {
             VariableKind::Secret => match self.vault.open_sealed(&sealed_for(name), &variable.value) {
                 Ok(secret) => Some(secret.expose().to_owned()),
                 Err(error) => {
-                    tracing::error!(name, %error, "a secret variable cannot be read; set it again in the settings");
+                    tracing::error!(name, %error, "a secret variable cannot be read");
                     None
                 }
             },

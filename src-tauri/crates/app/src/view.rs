@@ -3,10 +3,14 @@
 //! One set for all of them, written into `ui/src/bindings` by a test, so that no door can drift.
 
 mod connections;
+mod runs;
+mod start;
 mod steps;
 mod variables;
 
 pub use connections::{ConnectionChange, ConnectionKind, ConnectionView};
+pub use runs::{FlowStart, RunPage, RunQuery, RunSummary};
+pub use start::{FormFieldKind, FormFieldView, FormView, StartView};
 pub use steps::{StateChangeView, StepStateView, StepView};
 pub use variables::{VariableChange, VariableKind, VariableView};
 
@@ -150,6 +154,18 @@ pub struct DecisionRequest {
     pub content_hash: Option<String>,
 }
 
+/// A step of a flow's document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowStepView {
+    /// The node's id.
+    pub id: String,
+    /// Its label.
+    pub label: String,
+    /// Its kind in words, `Human Input`.
+    pub kind: String,
+}
+
 /// A flow with what a person needs to know about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
@@ -177,6 +193,12 @@ pub struct FlowView {
     pub callback_url: Option<String>,
     /// The steps in the order of the document, for people: `Human Input: Approve?`.
     pub steps: Vec<String>,
+    /// The same steps by their ids, under which settings of single steps are kept.
+    pub nodes: Vec<FlowStepView>,
+    /// What begins a run.
+    pub starts_by: StartView,
+    /// The form to be filled in, if that begins a run.
+    pub form: Option<FormView>,
     /// What will not work although the flow could be imported, for people.
     pub problems: Vec<String>,
     /// What is good to know: where it goes another way than in Flowise, and secrets that stand in the file.
@@ -356,6 +378,9 @@ pub struct SettingsView {
     pub notifications: NotificationView,
     /// How secrets are kept: `keychain` or `file`.
     pub secret_protection: String,
+    /// Why they are kept with a file and not with the keychain, if that is known: a clause for people, about the
+    /// moment when the data folder was made.
+    pub secret_note: Option<String>,
     /// Why stored secrets cannot be read, for people; absent while all is well.
     pub secret_problem: Option<String>,
     /// The data folder.

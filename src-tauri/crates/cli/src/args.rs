@@ -17,7 +17,7 @@ Exit status:
 With --json a failure is one document on standard error: {\"code\": …, \"message\": …}
 
 Environment:
-  COUNTERSIGN_DATA_DIR, COUNTERSIGN_LISTEN, COUNTERSIGN_LOG, COUNTERSIGN_OUTBOUND_LOOPBACK
+  COUNTERSIGN_DATA_DIR, COUNTERSIGN_LISTEN, COUNTERSIGN_LOG, COUNTERSIGN_OUTBOUND_LOOPBACK, COUNTERSIGN_KEYCHAIN
   stand for the options of the same names; COUNTERSIGN_UI for --ui";
 
 /// Asks people before automations go on.
@@ -99,6 +99,9 @@ pub(crate) struct Serve {
     /// Whether callbacks may go to this machine: to addresses that the operator configured, to all, to none
     #[arg(long, value_name = "WHEN", value_parser = ["configured", "allow", "deny"])]
     pub(crate) outbound_loopback: Option<String>,
+    /// Whether the key of the secrets may lie in the keychain of the system: if that works, or never [default: auto]
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "off"])]
+    pub(crate) keychain: Option<String>,
     /// Whether desktop notifications are shown if there is a desktop
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) notifications: Notifications,

@@ -158,12 +158,22 @@ fn secrets(settings: &SettingsView) -> Check {
         return Check::new("secrets", Verdict::Problem, problem.clone());
     }
     if settings.secret_protection == "keychain" {
-        Check::new("secrets", Verdict::Ok, "encrypted with a key in the keychain")
+        Check::new(
+            "secrets",
+            Verdict::Ok,
+            "encrypted with a key in the keychain of the system",
+        )
     } else {
+        let because = match &settings.secret_note {
+            Some(why) => format!(" (why not in the keychain, when the folder was made: {why})"),
+            None => String::new(),
+        };
         Check::new(
             "secrets",
             Verdict::Note,
-            "encrypted with a key file in the data folder that only this account can read; keep backups of the folder private",
+            format!(
+                "encrypted with a key file in the data folder that only this account can read{because}; keep backups of the folder private"
+            ),
         )
     }
 }

@@ -22,6 +22,12 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
+/// What a stop costs beside its commit is mostly memory taken and given back, by several threads at once: a third less
+/// processor time than with the allocator of glibc, for 4 MiB (`script/bench`). mimalloc is as fast and takes 25 MiB.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // A wrong command line ends inside `parse` with status 2, a request for help with status 0.
     let arguments = Arguments::parse();

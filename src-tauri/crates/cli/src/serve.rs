@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_app::{
-    App, Config, Flags, Options, StartError, headless_notifier, notifier_for_this_desktop,
+    App, Config, Flags, Options, StartError, headless_notifier, keychain_of_this_system,
+    notifier_for_this_desktop,
 };
 use countersign_domain::{RandomIds, SystemClock};
 use serde_json::json;
@@ -37,6 +38,7 @@ pub(crate) fn run(target: &Target, arguments: &Serve, output: &Output) -> Result
             listen: arguments.listen.clone(),
             log: arguments.log.clone(),
             outbound_loopback: arguments.outbound_loopback.clone(),
+            keychain: arguments.keychain.clone(),
         },
     )?;
     start_log(&config.log)?;
@@ -60,6 +62,7 @@ async fn host(config: Config, arguments: &Serve, output: &Output) -> Result<Exit
         },
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
+        keychain: keychain_of_this_system(),
     })
     .await
     .map_err(|error| match &error {

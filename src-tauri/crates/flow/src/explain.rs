@@ -98,7 +98,9 @@ impl Run {
 
 fn why_it_ran(plan: &Plan, earlier: &[Record], record: &Record) -> String {
     if let Some((item, iteration)) = record.item() {
-        let label = label_of(earlier, iteration).unwrap_or(iteration);
+        // Its own record comes last, and in the flow it lies at the top.
+        let around = plan.index_of(iteration).map(|around| plan.node(around));
+        let label = around.map_or(iteration, |around| &around.facts.label);
         return format!("For item {} of “{label}”", item + 1);
     }
     let Some(index) = plan.index_of(record.node_id()) else {
@@ -186,8 +188,4 @@ fn taken_by(record: &Record) -> Option<usize> {
 
 fn newest<'a>(records: &'a [Record], id: &str) -> Option<&'a Record> {
     records.iter().rev().find(|record| record.node_id() == id)
-}
-
-fn label_of<'a>(records: &'a [Record], id: &str) -> Option<&'a str> {
-    newest(records, id).map(Record::node_label)
 }

@@ -19,6 +19,7 @@ mod record;
 mod refusal;
 mod report;
 mod run;
+mod schedule;
 mod script;
 mod start;
 mod state;
@@ -41,6 +42,7 @@ pub use report::{Finding, FindingKind, Need};
 pub use run::{
     Advance, Answer, AnswerError, Incoming, NodeFailure, PastMessage, Run, RunInput, STEP_LIMIT, Stop,
 };
+pub use schedule::Schedule;
 pub use script::Script;
 pub use start::{
     BodyParameter, InputMode, Parameter, ParameterType, ResponseMode, SignatureKind, SignatureSettings,

@@ -11,6 +11,7 @@
 //! A gate waits until nothing else can run: what lies beside it is done before the question is asked.
 
 mod child;
+mod records;
 mod scope;
 mod step;
 mod stored;
@@ -32,6 +33,7 @@ use crate::plan::Plan;
 use crate::record::{Item, Record, Trigger, empty_state};
 use crate::start::InputMode;
 use child::Child;
+use records::Records;
 pub(crate) use scope::RunScope;
 use scope::WebhookScope;
 
@@ -264,7 +266,7 @@ pub struct Run {
     /// What was said in this run since it began or was answered.
     runtime: Vec<Said>,
     pub(crate) state: Arc<Value>,
-    records: Vec<Record>,
+    records: Records,
     queue: VecDeque<usize>,
     tokens: Vec<Token>,
     decision: Option<Decision>,
@@ -346,7 +348,7 @@ impl Run {
             past,
             runtime: Vec::new(),
             state,
-            records: Vec::with_capacity(plan.node_count().min(16)),
+            records: Records::default(),
             queue: plan.starts().iter().copied().collect(),
             tokens: vec![Token::Waiting; plan.graph().edges.len()],
             decision: None,
@@ -403,7 +405,7 @@ impl Run {
                 self.child = Some(child);
                 answered?;
                 // The record of the question gives way to what comes of the answer.
-                self.records.pop();
+                self.records.take_question(&start_node_id);
             }
             None => {
                 self.decision = Some(Decision {

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::js;
+use crate::schedule::Schedule;
 use crate::template::Template;
 
 /// What begins a run.
@@ -144,10 +145,12 @@ pub struct StartSettings {
     pub ephemeral_memory: bool,
     /// Whether the flow state of the chat's previous run is taken over, see [`crate::Run::begin_in_state`].
     pub persist_state: bool,
+    /// When the flow runs by itself, or why its schedule cannot be used. None for the other triggers.
+    pub schedule: Option<Result<Schedule, String>>,
     pub(crate) default_input: Template,
     pub(crate) state: InitialState,
     /// The form as it is shown: `{"title","description","inputs"}`.
-    pub(crate) form: Value,
+    pub form: Value,
 }
 
 /// The rows of `startState`.
@@ -186,15 +189,16 @@ impl StartSettings {
         };
         let owned = |name: &str| text(name).map(str::to_owned);
         // Only the boolean counts: the texts "true" and "" are what the editor leaves behind.
+        let trigger = match text("startInputType") {
+            Some("chatInput") => StartTrigger::ChatInput,
+            Some("formInput") => StartTrigger::FormInput,
+            Some("webhookTrigger") => StartTrigger::WebhookTrigger,
+            Some("scheduleInput") => StartTrigger::ScheduleInput,
+            _ => StartTrigger::Unknown,
+        };
         let flag = |name: &str| inputs.get(name) == Some(&Value::Bool(true));
         Self {
-            trigger: match text("startInputType") {
-                Some("chatInput") => StartTrigger::ChatInput,
-                Some("formInput") => StartTrigger::FormInput,
-                Some("webhookTrigger") => StartTrigger::WebhookTrigger,
-                Some("scheduleInput") => StartTrigger::ScheduleInput,
-                _ => StartTrigger::Unknown,
-            },
+            trigger,
             method: owned("webhookMethod"),
             content_type: owned("webhookContentType"),
             input_mode: match text("webhookInputMode") {
@@ -237,6 +241,7 @@ impl StartSettings {
             persist_state: flag("startPersistState"),
             default_input: Template::parse_webhook_only(text("webhookDefaultInput").unwrap_or_default()),
             state: initial_state(inputs.get("startState")),
+            schedule: (trigger == StartTrigger::ScheduleInput).then(|| Schedule::read(inputs)),
             form: serde_json::json!({
                 "title": inputs.get("formTitle"),
                 "description": inputs.get("formDescription"),

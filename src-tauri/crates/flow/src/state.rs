@@ -91,26 +91,34 @@ fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     std::iter::from_fn(move || {
         loop {
             let start = from + text[from..].find("{{")?;
-            let inside = start + 2;
-            let close = inside + text[inside..].find("}}")?;
-            from = inside;
-            let name = js::trim(&text[inside..close]);
-            let path = match name.strip_prefix("output") {
-                Some("") => None,
-                Some(rest) => match rest.strip_prefix('.') {
-                    Some(path) => Some(path),
-                    None => continue,
-                },
-                None => continue,
+            from = start + 2;
+            // The end is looked for only where it can be one: a text may be full of beginnings.
+            let Some(name) = trim_start(&text[from..]).strip_prefix("output") else {
+                continue;
+            };
+            let behind = trim_start(name);
+            let (close, path) = if behind.starts_with("}}") {
+                (text.len() - behind.len(), None)
+            } else if let Some(path) = name.strip_prefix('.') {
+                let path = &path[..path.find("}}")?];
+                let close = text.len() - name.len() + 1 + path.len();
+                (close, Some(path.trim_end_matches(js::is_space)))
+            } else {
+                continue;
             };
             from = close + 2;
             return Some(Token {
                 start,
-                end: close + 2,
+                end: from,
                 path,
             });
         }
     })
+}
+
+/// Without the white space at its beginning, as JavaScript sees it.
+fn trim_start(text: &str) -> &str {
+    text.trim_start_matches(js::is_space)
 }
 
 fn replace_output(value: &Value, output: &str) -> Option<Value> {

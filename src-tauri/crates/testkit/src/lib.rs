@@ -18,6 +18,8 @@ mod eventually;
 pub mod flows;
 mod headless;
 mod http;
+#[cfg(unix)]
+mod keyring;
 mod model;
 mod notifications;
 mod receiver;
@@ -30,6 +32,8 @@ pub use display::VirtualDisplay;
 pub use eventually::eventually;
 pub use headless::{Headless, Installation, wait_for_end};
 pub use http::{Connection, HttpClient, HttpResponse};
+#[cfg(unix)]
+pub use keyring::GnomeKeyring;
 pub use model::{Asked, ModelAnswer, ModelServer};
 pub use notifications::{FakeNotificationServer, Mode, NotifyCall};
 pub use receiver::{CallbackReceiver, Received, ScriptedReply};

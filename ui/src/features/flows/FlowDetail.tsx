@@ -18,7 +18,10 @@ import { keys } from "../../data/queries";
 import { usePlatform } from "../../platform/context";
 import { useConnection } from "../../shell/connection";
 import { go } from "../../shell/router";
+import { lastFilter } from "../runs/filter";
 import { curlOf, startOf } from "./curl";
+import { PolicyCard } from "./PolicyCard";
+import { StartCard } from "./StartCard";
 import { problemsTitle, takenIn } from "./words";
 import styles from "./Flows.module.css";
 
@@ -145,6 +148,8 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
   const [deleting, setDeleting] = useState(false);
   const [failed, setFailed] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
+  // By a person, and not by a call of its webhook.
+  const startable = flow.startsBy === "form" || flow.startsBy === "chat";
 
   async function replace() {
     setBusy(true);
@@ -166,7 +171,11 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
   return (
     <Sheet>
       <Chips>
-        {flow.signature === null ? (
+        {flow.startsBy === "form" ? (
+          <Chip icon="runs">Starts with a form</Chip>
+        ) : flow.startsBy === "chat" ? (
+          <Chip icon="runs">Starts with a message</Chip>
+        ) : flow.signature === null ? (
           <Chip icon="shield">Not signed</Chip>
         ) : flow.hasWebhookSecret ? (
           <Chip tone="yes" icon="check">
@@ -177,7 +186,7 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
             Needs a secret
           </Chip>
         )}
-        <Chip>{flow.responseMode === "sync" ? "Answers in the call" : "Answers by callback"}</Chip>
+        {!startable && <Chip>{flow.responseMode === "sync" ? "Answers in the call" : "Answers by callback"}</Chip>}
         {flow.pending > 0 && <Chip icon="clock">{flow.pending === 1 ? "1 question waits" : `${flow.pending} questions wait`}</Chip>}
         <Chip>
           Changed <Time at={flow.updatedDate} as="ago" />
@@ -207,18 +216,22 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
           </ul>
         </Card>
       )}
-      <Card title="How to call it" aside={flow.method ?? "any method"}>
-        <div className={styles.stack}>
-          <div>
-            <h3 className={styles.sub}>Address</h3>
-            <CopyableLine text={flow.webhookUrl} copy="Copy webhook URL" />
+      {startable ? (
+        <StartCard flow={flow} />
+      ) : (
+        <Card title="How to call it" aside={flow.method ?? "any method"}>
+          <div className={styles.stack}>
+            <div>
+              <h3 className={styles.sub}>Address</h3>
+              <CopyableLine text={flow.webhookUrl} copy="Copy webhook URL" />
+            </div>
+            <div>
+              <h3 className={styles.sub}>From a terminal</h3>
+              <CopyableCode text={curlOf(flow)} label="Command that calls the flow" copy="Copy command" wrap={false} />
+            </div>
           </div>
-          <div>
-            <h3 className={styles.sub}>From a terminal</h3>
-            <CopyableCode text={curlOf(flow)} label="Command that calls the flow" copy="Copy command" wrap={false} />
-          </div>
-        </div>
-      </Card>
+        </Card>
+      )}
       <Card title="Steps" flush>
         <ol className={styles.steps}>
           {flow.steps.map((step, index) => (
@@ -226,9 +239,18 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
           ))}
         </ol>
       </Card>
-      <SecretCard flow={flow} />
+      <PolicyCard flow={flow} />
+      {!startable && <SecretCard flow={flow} />}
       <Card title="Where the outcome goes">
-        {flow.responseMode === "sync" ? (
+        {startable ? (
+          <div className={styles.stack}>
+            <p>
+              It is on the page of the run. A program that starts the flow gets it in the answer to its call
+              {flow.callbackUrl === null ? "." : "; what is started here is also told to this address:"}
+            </p>
+            {flow.callbackUrl !== null && <CopyableLine text={flow.callbackUrl} copy="Copy callback URL" />}
+          </div>
+        ) : flow.responseMode === "sync" ? (
           <p className={styles.muted}>The caller gets it in the answer to its own call.</p>
         ) : flow.callbackUrl === null ? (
           <div className={styles.stack}>
@@ -247,6 +269,15 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
         {() => <Document text={flow.flowData} />}
       </Unfold>
       <div className={styles.actions}>
+        <Button
+          icon="runs"
+          onPress={() => {
+            lastFilter.current = { flow: flow.id, state: null };
+            go("runs");
+          }}
+        >
+          Show its runs
+        </Button>
         <Button icon="upload" isDisabled={busy || !connected} onPress={() => void replace()}>
           Replace with a file
         </Button>

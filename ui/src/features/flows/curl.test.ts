@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 
 import { describe, expect, it } from "vitest";
 
-import { curlOf, startOf } from "./curl";
+import { curlOf, predictionCurlOf, startOf } from "./curl";
 
 function document(inputs: object): string {
   return JSON.stringify({ nodes: [{ data: { name: "startAgentflow", inputs } }], edges: [] });
@@ -93,6 +93,22 @@ describe("the line for a terminal", () => {
     expect(argumentsOf(curlOf({ ...flow, signature: "plain-token" }))).toContain(
       "x-webhook-signature: the secret of this flow",
     );
+  });
+
+  it("starts a flow that has no webhook with its form, or with a question", () => {
+    const form = {
+      title: "",
+      description: "",
+      fields: [
+        { name: "it's", label: "", type: "string" as const, options: [] },
+        { name: "system", label: "", type: "options" as const, options: ["a b", "c"] },
+      ],
+    };
+    const sent = argumentsOf(predictionCurlOf({ ...flow, form }));
+    expect(sent).toContain("authorization: Bearer the token of the API");
+    expect(sent.at(-2)).toBe(JSON.stringify({ form: { "it's": "test it's", system: "a b" } }));
+    expect(sent.at(-1)).toBe("http://127.0.0.1:8420/api/v1/prediction/f");
+    expect(argumentsOf(predictionCurlOf({ ...flow, form: null }))).toContain('{"question":"test question"}');
   });
 
   it("survives a document that it cannot read", () => {

@@ -127,3 +127,28 @@ export function curlOf(flow: Pick<FlowView, "webhookUrl" | "method" | "signature
   parts.push(quoted(url));
   return [...before, parts.join(" \\\n  ")].join("\n");
 }
+
+/** Where a program starts a flow that a person can start too. */
+export function predictionUrlOf({ webhookUrl }: Pick<FlowView, "webhookUrl">): string {
+  return webhookUrl.replace("/api/v1/webhook/", "/api/v1/prediction/");
+}
+
+/** The line for that, with the flow's form or a message. */
+export function predictionCurlOf(flow: Pick<FlowView, "webhookUrl" | "form">): string {
+  const sent =
+    flow.form === null
+      ? { question: "test question" }
+      : {
+          form: Object.fromEntries(
+            flow.form.fields.map(({ name, type, options }) => [name, type === "options" ? (options[0] ?? "") : example({ name, type, required: true })]),
+          ),
+        };
+  const parts = [
+    "curl",
+    `-H "authorization: Bearer $TOKEN"`,
+    `-H 'content-type: application/json'`,
+    `--data-raw ${quoted(JSON.stringify(sent))}`,
+    quoted(predictionUrlOf(flow)),
+  ];
+  return [`TOKEN='the token of the API'`, parts.join(" \\\n  ")].join("\n");
+}

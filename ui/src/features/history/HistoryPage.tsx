@@ -2,67 +2,22 @@ import { useMemo, useRef, useState } from "react";
 
 import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import { Button } from "../../components/Button";
-import { Card } from "../../components/Card";
 import { type Row, Rows } from "../../components/Rows";
 import { ListBar, ListGroup, Split } from "../../components/Split";
 import { DetailSkeleton, Empty, Failure, RowsSkeleton } from "../../components/States";
 import { Time } from "../../components/Time";
-import { useApproval, useApprovals, useApprovalsAhead, useCallbacksOf, useFlows } from "../../data/queries";
+import { useApproval, useApprovals, useApprovalsAhead } from "../../data/queries";
 import { aroundOf } from "../../data/summary";
 import { useKeys } from "../../keys/keys";
 import { PlatformError } from "../../platform/platform";
 import { useSideBySide } from "../../shell/media";
-import { go, href, useRoute } from "../../shell/router";
+import { go, useRoute } from "../../shell/router";
 import { ApprovalSheet } from "../approval/ApprovalSheet";
 import { Receipt } from "../approval/Receipt";
 import { stateWords } from "../approval/words";
-import { CallbackChip, kindWords, outcomeWords } from "../callbacks/words";
 import { Interrupted } from "../run/Interrupted";
 import { Run } from "../run/Run";
-import styles from "./History.module.css";
-
-/** What came of the answer: the callbacks of the same run. */
-function WhatCameOfIt({ approval }: { approval: ApprovalSummary }) {
-  const callbacks = useCallbacksOf(approval.executionId);
-  const flows = useFlows();
-  const flow = flows.data?.find(({ id }) => id === approval.flowId);
-  const found = callbacks.data?.callbacks;
-
-  return (
-    <Card title="What came of it" flush>
-      {callbacks.isError && found === undefined ? (
-        <div className={styles.none}>
-          The callbacks cannot be read.{" "}
-          <Button size="small" onPress={() => void callbacks.refetch()}>
-            Try again
-          </Button>
-        </div>
-      ) : found === undefined ? (
-        <p className={styles.none} role="status">
-          Looking for the callbacks of this run
-        </p>
-      ) : found.length === 0 ? (
-        <p className={styles.none}>
-          {flow?.responseMode === "sync"
-            ? "No callback: the caller got the result in the answer to its own call."
-            : flow?.callbackUrl === null
-              ? "No callback: neither the flow nor the settings name an address for it."
-              : "No callback was written for this run."}
-        </p>
-      ) : (
-        <ul className={styles.callbacks}>
-          {[...found].reverse().map((callback) => (
-            <li key={callback.id}>
-              <a href={href("callbacks", callback.id)}>{kindWords[callback.kind]}</a>
-              <span className={styles.outcome}>{outcomeWords(callback)}</span>
-              <CallbackChip callback={callback} />
-            </li>
-          ))}
-        </ul>
-      )}
-    </Card>
-  );
-}
+import { WhatCameOfIt } from "../run/WhatCameOfIt";
 
 function HistoryDetail({ id, summary }: { id: string; summary: ApprovalSummary | undefined }) {
   const query = useApproval(id);
@@ -95,7 +50,7 @@ function HistoryDetail({ id, summary }: { id: string; summary: ApprovalSummary |
       }
       after={
         <>
-          <WhatCameOfIt approval={approval} />
+          <WhatCameOfIt executionId={approval.executionId} flowId={approval.flowId} />
           <Run executionId={approval.executionId} />
         </>
       }

@@ -2,14 +2,16 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
 import type { ExecutionState } from "../../bindings/ExecutionState";
+import type { RunSummary } from "../../bindings/RunSummary";
 import { announce } from "../../components/Announcer";
 import { Banner } from "../../components/Banner";
 import { Button } from "../../components/Button";
 import { wordsOf } from "../../components/States";
-import { keys, standingOf, useExecution } from "../../data/queries";
+import { keys, standing, useExecution } from "../../data/queries";
 import { usePlatform } from "../../platform/context";
 import { useConnection } from "../../shell/connection";
 import { go } from "../../shell/router";
+import { CancelRun } from "./CancelRun";
 import styles from "./Run.module.css";
 
 /** How a run that went on stands now. */
@@ -33,8 +35,9 @@ function Result({ state }: { state: ExecutionState }) {
           It stopped at a step that needs an answer.
         </Banner>
       );
-    case "ERROR":
     case "TERMINATED":
+      return <Banner title="The run went on and was cancelled">What its steps did until then is below.</Banner>;
+    case "ERROR":
     case "TIMEOUT":
       return (
         <Banner tone="no" title="The run went on and failed">
@@ -67,7 +70,9 @@ export function Interrupted({ executionId }: { executionId: string }) {
     setBusy(true);
     setFailed(null);
     try {
-      client.setQueryData(keys.execution(executionId), standingOf(await platform.continueExecution(executionId)));
+      const execution = await platform.continueExecution(executionId);
+      client.setQueryData<RunSummary>(keys.execution(executionId), (run) => standing(run, execution));
+      void client.invalidateQueries({ queryKey: keys.allRuns });
       setWentOn(true);
       announce("The run goes on");
     } catch (error) {
@@ -80,19 +85,25 @@ export function Interrupted({ executionId }: { executionId: string }) {
 
   return (
     <>
-      {interrupted ? (
+      {execution.data !== undefined && interrupted ? (
         <Banner
           tone="warn"
           title="Interrupted by a restart"
           live={false}
+          below
           action={
-            <Button isDisabled={busy || !connected} onPress={() => void goOn()}>
-              {busy ? "Going on" : "Go on from the interrupted step"}
-            </Button>
+            <>
+              <Button isDisabled={busy || !connected} onPress={() => void goOn()}>
+                {busy ? "Going on" : "Go on from the interrupted step"}
+              </Button>
+              <CancelRun run={execution.data} disabled={busy || !connected} />
+            </>
           }
         >
-          The answer was kept, but not all steps behind it ran. Whoever called does not wait any more; the result can still
-          leave as a callback.
+          {execution.data.approvalId === null
+            ? "Countersign was restarted before its steps were done."
+            : "The answer was kept, but not all steps behind it ran."}{" "}
+          Whoever called does not wait any more; the result can still leave as a callback.
         </Banner>
       ) : (
         wentOn && state !== undefined && <Result state={state} />

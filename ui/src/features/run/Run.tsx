@@ -1,4 +1,4 @@
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 
 import type { StepView } from "../../bindings/StepView";
 import { Banner } from "../../components/Banner";
@@ -7,7 +7,7 @@ import { Card } from "../../components/Card";
 import { Chip } from "../../components/Chip";
 import { LongCode } from "../../components/Code";
 import { beginning, contentOfValue } from "../../components/content";
-import { wordsOf } from "../../components/States";
+import { LinesSkeleton, wordsOf } from "../../components/States";
 import { took } from "../../components/time";
 import { Unfold } from "../../components/Unfold";
 import { useSteps } from "../../data/queries";
@@ -110,10 +110,25 @@ function Steps({ steps }: { steps: StepView[] }) {
   );
 }
 
+/** For so many milliseconds a run is looked at before its steps are asked for unbidden: who passes by asks for none. */
+const PASSING = 250;
+
+/** Whether something has been there for a while. */
+function useRested(needed: boolean): boolean {
+  const [rested, setRested] = useState(!needed);
+  useEffect(() => {
+    if (rested) return;
+    const timer = setTimeout(() => setRested(true), PASSING);
+    return () => clearTimeout(timer);
+  }, [rested]);
+  return rested;
+}
+
 /** What a run did, step by step. */
-export function Run({ executionId }: { executionId: string }) {
-  const [open, setOpen] = useState(false);
-  const steps = useSteps(executionId, open);
+export function Run({ executionId, unfolded = false }: { executionId: string; /** Whether the steps are shown at once. */ unfolded?: boolean }) {
+  const [open, setOpen] = useState(unfolded);
+  const rested = useRested(unfolded);
+  const steps = useSteps(executionId, open && rested);
 
   return (
     <Card
@@ -137,9 +152,7 @@ export function Run({ executionId }: { executionId: string }) {
           </Button>
         </div>
       ) : (
-        <p className={styles.quiet} role="status">
-          Reading the steps
-        </p>
+        <LinesSkeleton lines={3} />
       )}
     </Card>
   );

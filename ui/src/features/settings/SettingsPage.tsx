@@ -265,7 +265,7 @@ function Security({ settings }: { settings: SettingsView }) {
     <Part name="Security">
       {settings.secretProblem !== null && (
         <Banner tone="no" title="Stored secrets cannot be read" live={false}>
-          {settings.secretProblem} Set them again, here and on the page of each flow.
+          {settings.secretProblem}
         </Banner>
       )}
       <dl className={styles.facts}>
@@ -274,6 +274,11 @@ function Security({ settings }: { settings: SettingsView }) {
           {keychain
             ? "Kept with a key from this system’s keychain."
             : "Kept with a key from a file that only you can read. Anybody who can read your files can read them."}
+          {settings.secretNote !== null && (
+            <span className={styles.hint}>
+              Why not in the keychain, when the data folder was made: {settings.secretNote}.
+            </span>
+          )}
         </dd>
         <dt>Token file</dt>
         <dd>

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use countersign_app::RunPolicy;
 use countersign_app::view::{
     ApprovalPage, ApprovalQuery, ApprovalView, CallbackPage, CallbackQuery, CallbackView, ConnectionChange,
-    ConnectionView, DecisionRequest, ErrorView, EventView, ExecutionView, FlowImport, FlowView,
-    SettingsChange, SettingsView, StatusView, StepView, TestCallbackView, VariableChange, VariableView,
+    ConnectionView, DecisionRequest, ErrorView, EventView, ExecutionView, FlowImport, FlowStart, FlowView,
+    RunPage, RunQuery, SettingsChange, SettingsView, StatusView, StepView, TestCallbackView, VariableChange,
+    VariableView,
 };
 use ts_rs::{Config, TS};
 
@@ -30,8 +31,11 @@ fn export(dir: &Path) {
     EventView::export_all(&config).unwrap();
     ExecutionView::export_all(&config).unwrap();
     FlowImport::export_all(&config).unwrap();
+    FlowStart::export_all(&config).unwrap();
     FlowView::export_all(&config).unwrap();
+    RunPage::export_all(&config).unwrap();
     RunPolicy::export_all(&config).unwrap();
+    RunQuery::export_all(&config).unwrap();
     SettingsChange::export_all(&config).unwrap();
     SettingsView::export_all(&config).unwrap();
     StatusView::export_all(&config).unwrap();

@@ -12,6 +12,7 @@ mod decisions;
 mod lists;
 mod notifications;
 mod restart;
+mod runs;
 mod settings;
 mod support;
 mod variables;

@@ -94,6 +94,12 @@ async fn a_synchronous_run_whose_caller_is_gone_ends_as_an_error_and_never_asks_
     let app = start(dir.path()).await;
     let ended = app.execution(&execution).unwrap();
     assert_eq!((ended.state, ended.interrupted), (ExecutionState::Error, true));
+    let listed = app.run(&execution).unwrap();
+    assert_eq!(
+        (listed.interrupted, listed.error.as_deref()),
+        (true, Some("interrupted by a restart")),
+        "lists tell it from one that failed by itself"
+    );
     assert!(pending(&app).is_empty(), "the decision stands");
 }
 

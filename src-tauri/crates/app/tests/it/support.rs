@@ -8,7 +8,7 @@ use bytes::Bytes;
 use countersign_app::view::{ApprovalQuery, ApprovalSummary, FlowView};
 use countersign_app::{
     App, Config, Error, Flags, Options, RandomIds, SystemClock, WebhookReply, WebhookRequest,
-    headless_notifier,
+    headless_notifier, keychain_of_this_system,
 };
 use countersign_notify::Notifier;
 use countersign_testkit::flows::{FlowOptions, start_gate_replies};
@@ -21,6 +21,7 @@ pub(crate) async fn start(dir: &Path) -> App {
 pub(crate) async fn start_with(dir: &Path, notifier: Box<dyn Notifier>) -> App {
     let flags = Flags {
         data_dir: Some(dir.to_owned()),
+        keychain: Some("off".to_owned()),
         ..Flags::default()
     };
     let config = Config::load(&flags, |name| (name == "USER").then(|| "mika".to_owned())).unwrap();
@@ -29,6 +30,7 @@ pub(crate) async fn start_with(dir: &Path, notifier: Box<dyn Notifier>) -> App {
         notifier,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
+        keychain: keychain_of_this_system(),
     })
     .await
     .unwrap()

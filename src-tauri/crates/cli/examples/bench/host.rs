@@ -46,6 +46,8 @@ impl Host {
             "warn",
             "--notifications",
             "off",
+            "--keychain",
+            "off",
             "--listen",
             "127.0.0.1:0",
             "--data-dir",

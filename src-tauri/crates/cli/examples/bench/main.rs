@@ -21,6 +21,11 @@ use countersign_testkit::flows::{FlowOptions, start_gate_replies, start_reply};
 use crate::host::{Host, Place};
 use crate::load::Load;
 
+/// The host's, so that the store alone is measured with the same one.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// How many clients are at work at once.
 const CLIENTS: usize = 64;
 

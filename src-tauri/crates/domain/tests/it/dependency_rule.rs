@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("notify", &["domain"]),
     ("script", &[]),
+    ("keychain", &[]),
     ("delivery", &["domain", "signature"]),
     ("model", &["delivery", "domain", "signature"]),
     (
@@ -20,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "delivery",
             "domain",
             "flow",
+            "keychain",
             "model",
             "notify",
             "script",

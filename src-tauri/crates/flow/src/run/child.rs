@@ -265,14 +265,14 @@ impl Run {
             ended: host.now(),
         };
         let text = child.run.final_text();
-        let input = Body::json(child.input.clone());
         match child.work {
             Work::Flow { question, .. } => {
+                let input = Body::json(child.input);
                 let returned = Returned::Flow {
                     question,
                     result: error.map_or(Ok(text), Err),
                 };
-                let called = child.run.records;
+                let called = child.run.records.into_list();
                 self.take_returned(plan, host, child.node, input, returned, times, Some(called))
             }
             Work::Items {
@@ -282,7 +282,7 @@ impl Run {
                 key,
             } => {
                 self.state = child.run.state.clone();
-                self.records.extend(child.run.records);
+                self.records.extend(child.run.records.into_list());
                 match error {
                     Some(message) if plan.policy(child.node).stop_on_item_error => {
                         let message = format!("Item {}: {message}", at + 1);
@@ -295,6 +295,7 @@ impl Run {
                 let next = at + 1;
                 let body = plan.body(child.node).filter(|_| next < items.len());
                 let Some(body) = body else {
+                    let input = Body::json(child.input);
                     let returned = Returned::Items(results);
                     return self.take_returned(plan, host, child.node, input, returned, times, None);
                 };

@@ -12,7 +12,7 @@ use crate::js;
 use crate::model::{Lookup, Passage};
 use crate::plan::{Plan, PlannedNode};
 use crate::policy::StepPolicy;
-use crate::record::{Record, RecordStatus};
+use crate::record::Record;
 use crate::template::{Path, Scope};
 
 /// How many passages a look-up gives.
@@ -145,13 +145,7 @@ impl<'a> RunScope<'a> {
     /// Equal each time this step of this run comes here, also after a restart.
     pub(crate) fn idempotency_key(&self) -> String {
         let node = &self.plan.node(self.index).facts.id;
-        let earlier = self
-            .run
-            .records
-            .iter()
-            // A question that waits is part of this time.
-            .filter(|record| record.facts.id == *node && record.status != RecordStatus::Stopped)
-            .count();
+        let earlier = self.run.records.times(node);
         format!("{}:{node}:{earlier}", self.run.names.execution_id)
     }
 
@@ -192,14 +186,8 @@ impl<'a> RunScope<'a> {
     }
 
     fn newest(&self, node_id: &str) -> Option<&'a Record> {
-        let of = |run: &'a Run| {
-            run.records
-                .iter()
-                .rev()
-                // A question that waits has no value yet: what it will be is what is asked.
-                .find(|record| record.facts.id == node_id && record.status != RecordStatus::Stopped)
-        };
-        of(self.run).or_else(|| of(self.outer?))
+        let inside = self.run.records.newest(node_id);
+        inside.or_else(|| self.outer?.records.newest(node_id))
     }
 }
 

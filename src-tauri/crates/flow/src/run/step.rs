@@ -53,11 +53,15 @@ impl Run {
         if let Some(child) = &self.child {
             return child.acts_next(plan, host);
         }
-        let next = match &self.under_way {
-            Some(under_way) => Some(under_way.node),
-            None => self.next_place(plan).map(|place| self.queue[place]),
-        };
-        next.is_some_and(|index| index < plan.node_count() && plan.node(index).nature.outside)
+        if !self.belongs_to(plan) {
+            return false;
+        }
+        let acts = |index: usize| plan.nodes().get(index).is_some_and(|node| node.nature.outside);
+        match (&self.under_way, self.next_place(plan)) {
+            (Some(under_way), _) => acts(under_way.node),
+            (None, Some(place)) => acts(self.queue[place]) || self.beside(plan, place).into_iter().any(acts),
+            (None, None) => false,
+        }
     }
 
     pub(super) async fn step(&mut self, plan: &Plan, host: &dyn Host, outer: Option<&Self>) -> Advance {
@@ -80,10 +84,12 @@ impl Run {
         if let Some(UnderWay { node, carried }) = self.under_way.take() {
             return self.carry_on(plan, host, outer, node, Some(carried)).await;
         }
-        let Some(index) = self.take_next(plan) else {
+        let Some(place) = self.next_place(plan) else {
             self.phase = Phase::Finished;
             return Advance::Finished;
         };
+        let beside = self.beside(plan, place);
+        let index = self.queue.remove(place).unwrap_or_default();
         if self.steps >= STEP_LIMIT {
             return self.fail(failure(
                 &plan.node(index).facts,
@@ -91,10 +97,12 @@ impl Run {
             ));
         }
         self.steps += 1;
-        let beside = self.take_beside(plan, index);
         if beside.is_empty() {
             return self.carry_on(plan, host, outer, index, None).await;
         }
+        // They are the next ones in the queue.
+        self.queue.drain(..beside.len());
+        self.steps += beside.len() as u32;
         let mut taken = vec![index];
         taken.extend(beside);
         self.carry_out_side_by_side(plan, host, outer, &taken).await
@@ -156,6 +164,10 @@ impl Run {
             };
             match carried.result {
                 Ok(outcome) => last = self.take_outcome(plan, host, *index, outcome, false, times),
+                // It ends this step only.
+                Err(message) if plan.policy(*index).on_error == OnError::Continue => {
+                    last = self.step_failed(plan, host, *index, message, times);
+                }
                 // The others have run, so their records stay; the failure comes last, as it ends the run.
                 Err(message) if failed.is_none() => failed = Some((*index, message, times)),
                 Err(_) => {}
@@ -179,13 +191,7 @@ impl Run {
         let facts = &plan.node(index).facts;
         if was_asked {
             // The record of the question gives way to what comes of the answer; earlier ones of a loop stay.
-            let asked = self
-                .records
-                .iter()
-                .rposition(|record| record.status == RecordStatus::Stopped && record.facts.id == facts.id);
-            if let Some(asked) = asked {
-                self.records.remove(asked);
-            }
+            self.records.take_question(&facts.id);
         }
         match outcome {
             Outcome::Ran(ran) => return self.finish(plan, host, index, ran, times, None),
@@ -252,46 +258,55 @@ impl Run {
         }
     }
 
-    /// The place in the queue of what comes next: the first node that does not have to wait for a person, else the
-    /// first gate.
+    /// The place in the queue of what comes next: the first node that does not have to wait for a person or for another
+    /// one, else the first gate.
     fn next_place(&self, plan: &Plan) -> Option<usize> {
-        let answered = self.decision.as_ref().map(|decision| decision.node);
-        let ready = self
-            .queue
-            .iter()
-            .position(|index| !plan.node(*index).nature.asks || answered == Some(*index));
-        ready.or_else(|| (!self.queue.is_empty()).then_some(0))
+        let asks = |index: &usize| plan.node(*index).nature.asks;
+        let ready = (0..self.queue.len()).find(|place| self.is_ready(plan, *place));
+        let next = ready.or_else(|| self.queue.iter().position(asks));
+        next.or_else(|| (!self.queue.is_empty()).then_some(0))
     }
 
-    fn take_next(&mut self, plan: &Plan) -> Option<usize> {
-        let place = self.next_place(plan)?;
-        self.queue.remove(place)
+    /// Whether the node at that place of the queue can run now. A gate waits for its answer. A Loop waits for what lies
+    /// behind its target, so that a turn is done before the next one begins.
+    fn is_ready(&self, plan: &Plan, place: usize) -> bool {
+        let index = self.queue[place];
+        let node = plan.node(index);
+        if node.nature.asks {
+            return self.decision.as_ref().map(|decision| decision.node) == Some(index);
+        }
+        let Some(target) = node.leads_back_to.filter(|_| self.queue.len() > 1) else {
+            return true;
+        };
+        let behind = plan.graph().behind(target);
+        let is_of_this_turn = |other: &usize| behind[*other] && plan.node(*other).leads_back_to.is_none();
+        !self.queue.iter().any(is_of_this_turn)
     }
 
-    /// Those that can run beside a node that was taken up: the next ones in the queue that change nothing but their
-    /// own record and refer to none of the others.
-    fn take_beside(&mut self, plan: &Plan, first: usize) -> Vec<usize> {
+    /// Those that can run beside the node at that place of the queue, which is taken up: the next ones in the queue
+    /// that change nothing but their own record and refer to none of the others.
+    fn beside(&self, plan: &Plan, place: usize) -> Vec<usize> {
+        let first = self.queue[place];
         let mut taken = Vec::new();
         if !plan.node(first).nature.beside {
             return taken;
         }
-        while let Some(next) = self.queue.front().copied() {
-            let node = plan.node(next);
+        let most = TAKEN_UP_AT_ONCE.min((STEP_LIMIT.saturating_sub(self.steps)) as usize);
+        let others = self.queue.iter().enumerate().filter(|(at, _)| *at != place);
+        for (_, next) in others {
+            let node = plan.node(*next);
             let depends = |other: &usize| node.refers_to.contains(other);
             if !node.nature.beside
-                || taken.len() + 1 >= TAKEN_UP_AT_ONCE
-                || self.steps >= STEP_LIMIT
+                || taken.len() + 1 >= most
                 || depends(&first)
                 || taken.iter().any(depends)
                 // A node that is there twice, through a Loop, runs one time after the other.
-                || next == first
-                || taken.contains(&next)
+                || *next == first
+                || taken.contains(next)
             {
                 break;
             }
-            self.steps += 1;
-            self.queue.pop_front();
-            taken.push(next);
+            taken.push(*next);
         }
         taken
     }
@@ -449,10 +464,12 @@ impl Run {
         Advance::Ran { node_id }
     }
 
-    /// Takes a Loop's turn: everything behind its target has to come again, so the edges inside wait again. What
-    /// came into that part from outside stays delivered.
+    /// Takes a Loop's turn: everything behind its target has to come again, so the edges inside wait again, and another
+    /// Loop there that had its turn now has it then. What came into that part from outside stays delivered.
     fn lead_back(&mut self, plan: &Plan, from: usize, target: usize) {
         *self.turns.entry(from).or_default() += 1;
+        let behind = plan.graph().behind(target);
+        self.queue.retain(|queued| !behind[*queued]);
         for edge in plan.graph().edges_behind(target) {
             self.tokens[edge] = Token::Waiting;
         }

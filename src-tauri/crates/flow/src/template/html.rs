@@ -18,6 +18,9 @@ const LONGEST: usize = 64 * 1024;
 /// Deeper elements contribute their text only, so that writing never runs out of stack.
 const DEEPEST: usize = 96;
 
+/// No heading is underlined further than this: headings inside one another double the text, each of them.
+const LONGEST_LINE: usize = 1000;
+
 const BEGINNINGS: [&str; 13] = [
     "p",
     "div",
@@ -572,7 +575,7 @@ impl Tree {
                 let line = if name == "h1" { "=" } else { "-" };
                 format!(
                     "\n\n{content}\n{}\n\n",
-                    line.repeat(content.encode_utf16().count())
+                    line.repeat(content.encode_utf16().take(LONGEST_LINE).count())
                 )
             }
             "h3" | "h4" | "h5" | "h6" => {

@@ -251,19 +251,26 @@ fn split(text: &str, read: impl Fn(&str) -> Reference) -> Vec<Part> {
 /// Joins what can never be replaced with the text around it, so that a template without real references is constant.
 fn merge(parts: Vec<Part>) -> Vec<Part> {
     let mut merged: Vec<Part> = Vec::with_capacity(parts.len());
+    let mut text = String::new();
+    let end_text = |text: &mut String, merged: &mut Vec<Part>| {
+        if !text.is_empty() {
+            merged.push(Part::Text(std::mem::take(text).into()));
+        }
+    };
     for part in parts {
-        let part = match part {
-            Part::Token {
-                written,
+        match part {
+            Part::Text(piece)
+            | Part::Token {
+                written: piece,
                 reference: Reference::Nothing,
-            } => Part::Text(written),
-            other => other,
-        };
-        match (merged.last_mut(), part) {
-            (Some(Part::Text(before)), Part::Text(text)) => *before = format!("{before}{text}").into(),
-            (_, part) => merged.push(part),
+            } => text.push_str(&piece),
+            token => {
+                end_text(&mut text, &mut merged);
+                merged.push(token);
+            }
         }
     }
+    end_text(&mut text, &mut merged);
     merged
 }
 

@@ -80,7 +80,7 @@ fn texts_are_compared_without_their_markdown() {
 
 /// D3.5: Flowise fails with `output.replace is not a function`.
 #[test]
-fn a_raw_number_in_a_text_row_is_compared_by_its_text() {
+fn d3_5_a_raw_number_in_a_text_row_is_compared_by_its_text() {
     let raw = |path: &str| json!(format!("{{{{ startAgentflow_0.output.webhook.body.{path} }}}}"));
     assert!(holds("string", raw("status"), "equal", "200".into()));
     assert!(holds("string", raw("t"), "equal", "true".into()));

@@ -146,7 +146,7 @@ fn the_code_sees_its_variables_and_the_flow() {
 }
 
 #[test]
-fn the_state_takes_what_came_out() {
+fn s8_the_state_takes_what_came_out() {
     let rows = json!({"customFunctionUpdateState": [
         {"key": "note", "value": "{{ output }}"},
         {"key": "part", "value": "{{ output.a.b }}"},
@@ -178,9 +178,65 @@ fn the_state_takes_what_came_out() {
     );
 }
 
+/// A text full of beginnings, which a caller can send, does not hold the run up.
+#[test]
+fn a_state_full_of_braces_costs_linear_time() {
+    let braces = format!("{}}}}}", "{{a".repeat(300_000));
+    let update = json!([{"key": "sent", "value": "{{ $webhook.body.x }}"}]);
+    let update = function("f0", "code", json!({"customFunctionUpdateState": update}));
+    let plan = plan(vec![start(json!({})), update], &[("s", "f0")]);
+    let host = TestHost::new().with_scripts(|_| Ok(None));
+    let mut run = Run::begin(&plan, input(json!({"x": &braces})));
+    let began = std::time::Instant::now();
+    assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
+    assert_eq!(run.state()["sent"], braces);
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn s8_the_output_is_found_in_a_state_however_it_is_written() {
+    let content = "{\"a\":{\"b\":7}}";
+    for (value, expected) in [
+        ("{{output}}", json!(content)),
+        (
+            "{{ \n output\t}} and {{output}}",
+            json!(format!("{content} and {content}")),
+        ),
+        ("{{ output.a.b }}", json!(7)),
+        ("so {{output.a }} far", json!({"b": 7})),
+        ("{{ output.a.c }}", json!("{{ output.a.c }}")),
+        (
+            "{{output x}} {{outputs}} {{ output",
+            json!("{{output x}} {{outputs}} {{ output"),
+        ),
+        ("{{ a {{ output }}", json!(format!("{{{{ a {content}"))),
+        ("{{output{{output}}", json!(format!("{{{{output{content}"))),
+    ] {
+        let rows = json!({"customFunctionUpdateState": [{"key": "k", "value": value}]});
+        let plan = plan(
+            vec![start(json!({})), function("f0", "code", rows)],
+            &[("s", "f0")],
+        );
+        let host = TestHost::new().with_scripts(move |_| Ok(Some(json!(content))));
+        let mut run = Run::begin(&plan, input(json!({})));
+        assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
+        let content = run.records()[1].content().map(std::borrow::Cow::into_owned);
+        let expected = match (&expected, content) {
+            // The function's text is shown indented.
+            (Value::String(text), Some(shown)) => json!(text.replace("{\"a\":{\"b\":7}}", &shown)),
+            _ => expected,
+        };
+        assert_eq!(run.state()["k"], expected, "{value:?}");
+    }
+}
+
 /// D3.9: a Start row with a key and no value, then a function with update rows.
 #[test]
-fn a_state_row_without_a_value_is_an_empty_text_for_later_updates() {
+fn d3_9_a_state_row_without_a_value_is_an_empty_text_for_later_updates() {
     let plan = plan(
         vec![
             start(json!({"startState": [{"key": "note"}]})),

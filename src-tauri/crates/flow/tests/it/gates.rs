@@ -284,7 +284,7 @@ fn the_text_begins_with_the_last_message_of_the_chat() {
 
 /// D1.1: Flowise skips only the first edge of the branch that was not taken.
 #[test]
-fn reject_runs_nothing_that_hangs_on_proceed() {
+fn d1_1_reject_runs_nothing_that_hangs_on_proceed() {
     let plan = plan(
         vec![
             start(json!({})),
@@ -310,7 +310,7 @@ fn reject_runs_nothing_that_hangs_on_proceed() {
 
 /// D1.2: Flowise runs nothing at all here.
 #[test]
-fn a_node_on_both_branches_runs_once() {
+fn d1_2_a_node_on_both_branches_runs_once() {
     let plan = plan(
         vec![start(json!({})), gate("h0", "go?"), reply("d0", "x")],
         &[("s", "h0"), ("h0.0", "d0"), ("h0.1", "d0")],
@@ -327,7 +327,7 @@ fn a_node_on_both_branches_runs_once() {
 
 /// D3.4: Flowise drops what is queued behind a gate.
 #[test]
-fn what_lies_beside_a_gate_runs_before_the_question() {
+fn d3_4_what_lies_beside_a_gate_runs_before_the_question() {
     let plan = plan(
         vec![
             start(json!({})),
@@ -365,7 +365,7 @@ fn what_lies_beside_a_gate_runs_before_the_question() {
 
 /// D3.3: Flowise forgets at the stop what the finished branch had delivered.
 #[test]
-fn a_join_across_a_gate_runs_once_after_the_answer() {
+fn d3_3_a_join_across_a_gate_runs_once_after_the_answer() {
     let plan = plan(
         vec![
             start(json!({})),

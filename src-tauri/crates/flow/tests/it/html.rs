@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::replied;
 
 #[test]
-fn every_recorded_vector_holds() {
+fn s7_2_every_recorded_vector_holds() {
     for (html, markdown) in [
         ("<p>a</p><p>b</p>", "a\n\nb"),
         ("<p>a<br>b</p>", "a  \nb"),
@@ -55,7 +55,7 @@ fn every_recorded_vector_holds() {
 }
 
 #[test]
-fn other_texts_stay_as_they_are() {
+fn s7_2_other_texts_stay_as_they_are() {
     for text in [
         "plain <p>x</p>",
         "<instruction>x</instruction>",
@@ -74,6 +74,22 @@ fn other_texts_stay_as_they_are() {
 fn deep_nesting_keeps_its_text() {
     let html = format!("{}x{}", "<div>".repeat(4000), "</div>".repeat(4000));
     assert_eq!(html_to_markdown(&html).as_deref(), Some("x"));
+}
+
+/// In Flowise each of these headings doubles what stands in it, so that a short text fills the memory.
+#[test]
+fn headings_inside_one_another_do_not_grow_without_end() {
+    let html = "<h1>x<ul><li>".repeat(40);
+    let markdown = html_to_markdown(&html).unwrap();
+    assert!(
+        markdown.len() < 100_000,
+        "{} bytes become {}",
+        html.len(),
+        markdown.len()
+    );
+    let long = "x".repeat(1001);
+    let heading = html_to_markdown(&format!("<h2>{long}</h2>"));
+    assert_eq!(heading, Some(format!("{long}\n{}", "-".repeat(1000))));
 }
 
 #[test]

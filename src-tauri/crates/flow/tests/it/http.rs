@@ -73,7 +73,7 @@ fn a_get_never_has_a_body() {
 
 /// D3.11: Flowise sends `0=&1=`.
 #[test]
-fn forms_are_encoded_as_forms() {
+fn d3_11_forms_are_encoded_as_forms() {
     let rows = json!([{"key": "a", "value": "1"}, {"key": "b", "value": "2 3"}, {"key": "e", "value": ""}]);
     assert_eq!(
         sent("xWwwFormUrlencoded", rows.clone()),

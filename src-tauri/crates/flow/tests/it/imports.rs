@@ -141,7 +141,7 @@ fn faulty_graphs_are_refused_by_the_name_of_the_node() {
 
 /// D1.15: Flowise accepts it and loses the question.
 #[test]
-fn a_gate_inside_an_iteration_is_refused() {
+fn d1_15_a_gate_inside_an_iteration_is_refused() {
     let iteration = json!({"id": "iterationAgentflow_0", "data": {"label": "Each", "name": "iterationAgentflow", "inputs": {}}});
     let mut inside = gate("h0", "ok?");
     inside["parentNode"] = json!("iterationAgentflow_0");

@@ -24,7 +24,7 @@ fn three_replies() -> Plan {
 }
 
 #[test]
-fn each_item_runs_and_its_text_is_a_result() {
+fn s6_each_item_runs_and_its_text_is_a_result() {
     let run = finished(&three_replies(), json!({"items": [{"name": "a"}, {"name": "b"}]}));
     assert_eq!(
         run.final_text(),
@@ -45,7 +45,7 @@ fn each_item_runs_and_its_text_is_a_result() {
 }
 
 #[test]
-fn lists_are_read_as_people_write_them() {
+fn s6_lists_are_read_as_people_write_them() {
     for (items, text) in [
         (json!("[{name: 'x'},]"), "around x"),
         (json!("[{\\\"name\\\": \\\"y\\\"}]"), "around y"),
@@ -89,7 +89,7 @@ fn second_fails() -> TestHost {
 
 /// D3.13: the flow goes on, and unlike in Flowise the item that failed is on record.
 #[test]
-fn an_item_that_fails_is_a_result_and_a_record() {
+fn d3_13_an_item_that_fails_is_a_result_and_a_record() {
     let plan = with_calls();
     let mut run = Run::begin(&plan, input(json!({})));
     assert_eq!(to_rest(&mut run, &plan, &second_fails()), Advance::Finished);
@@ -194,4 +194,17 @@ fn what_cannot_lie_in_an_iteration_is_refused_by_name() {
             "{refusal}"
         );
     }
+}
+
+#[test]
+fn each_item_is_explained_by_the_name_of_its_iteration() {
+    let plan = three_replies();
+    let run = finished(&plan, json!({"items": [{"name": "a"}, {"name": "b"}]}));
+    let explained = run.explain(&plan, &TestHost::new());
+    let why: Vec<_> = explained
+        .iter()
+        .filter(|step| step.node_id == "directReplyAgentflow_0")
+        .map(|step| step.why.as_str())
+        .collect();
+    assert_eq!(why, ["For item 1 of “Each”", "For item 2 of “Each”"]);
 }

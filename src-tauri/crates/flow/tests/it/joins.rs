@@ -6,7 +6,7 @@ use crate::support::{check, condition, failure, finished, order, plan, reply, st
 
 /// D3.1: Flowise runs D twice, the first time before C.
 #[test]
-fn a_fork_behind_a_decision_joins_once() {
+fn d3_1_a_fork_behind_a_decision_joins_once() {
     let plan = plan(
         vec![
             start(json!({})),
@@ -32,7 +32,7 @@ fn a_fork_behind_a_decision_joins_once() {
 }
 
 #[test]
-fn a_join_without_a_decision_runs_after_both() {
+fn s5_2_a_join_without_a_decision_runs_after_both() {
     let plan = plan(
         vec![
             start(json!({})),
@@ -47,7 +47,7 @@ fn a_join_without_a_decision_runs_after_both() {
 
 /// D3.2: in Flowise D never runs.
 #[test]
-fn a_join_does_not_wait_for_a_branch_that_cannot_come() {
+fn d3_2_a_join_does_not_wait_for_a_branch_that_cannot_come() {
     let plan = plan(
         vec![
             start(json!({})),
@@ -70,7 +70,7 @@ fn a_join_does_not_wait_for_a_branch_that_cannot_come() {
 }
 
 #[test]
-fn two_decisions_that_feed_one_join_do_not_block_it() {
+fn s5_2_two_decisions_that_feed_one_join_do_not_block_it() {
     let plan = plan(
         vec![
             start(json!({})),
@@ -96,7 +96,7 @@ fn two_decisions_that_feed_one_join_do_not_block_it() {
 }
 
 #[test]
-fn all_edges_of_an_output_that_was_not_taken_are_skipped() {
+fn s5_1_all_edges_of_an_output_that_was_not_taken_are_skipped() {
     let plan = plan(
         vec![
             start(json!({})),
@@ -119,7 +119,7 @@ fn all_edges_of_an_output_that_was_not_taken_are_skipped() {
 }
 
 #[test]
-fn a_node_on_a_taken_and_an_untaken_output_runs_once() {
+fn s5_1_a_node_on_a_taken_and_an_untaken_output_runs_once() {
     let plan = plan(
         vec![start(json!({})), check("c0", "a", "a"), reply("d0", "x")],
         &[("s", "c0"), ("c0.0", "d0"), ("c0.1", "d0")],
@@ -143,7 +143,7 @@ fn the_same_edge_twice_runs_its_target_once_and_is_recorded_twice() {
 }
 
 #[test]
-fn of_three_outputs_none_of_which_holds_the_last_is_taken() {
+fn s5_1_of_three_outputs_none_of_which_holds_the_last_is_taken() {
     let rows = json!([
         {"type": "string", "value1": "a", "operation": "equal", "value2": "b"},
         {"type": "string", "value1": "a", "operation": "equal", "value2": "c"},
@@ -163,7 +163,7 @@ fn of_three_outputs_none_of_which_holds_the_last_is_taken() {
 
 /// D3.15: Flowise throws outside its own error handling and leaves the run in progress for ever.
 #[test]
-fn the_step_after_the_limit_fails_the_run() {
+fn d3_15_the_step_after_the_limit_fails_the_run() {
     let chain = |replies: usize| {
         let names: Vec<String> = (0..replies).map(|index| format!("d{index}")).collect();
         let mut nodes = vec![start(json!({}))];

@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[test]
-fn the_target_runs_as_often_as_the_limit_says() {
+fn s5_3_the_target_runs_as_often_as_the_limit_says() {
     for (limit, runs) in [
         (json!(3), 3),
         (json!("2"), 2),
@@ -37,7 +37,7 @@ fn the_target_runs_as_often_as_the_limit_says() {
 }
 
 #[test]
-fn the_first_pass_counts_no_turn_and_the_second_one() {
+fn s5_3_the_first_pass_counts_no_turn_and_the_second_one() {
     let plan = plan(
         vec![
             start(json!({})),
@@ -66,7 +66,7 @@ fn the_first_pass_counts_no_turn_and_the_second_one() {
 
 /// D1.14: Flowise forgets its turns at each stop, so a reviewer who rejects is asked for ever.
 #[test]
-fn turns_survive_a_stop_and_every_answer_keeps_its_record() {
+fn d1_14_turns_survive_a_stop_and_every_answer_keeps_its_record() {
     let plan = plan(
         vec![
             start(json!({})),
@@ -164,4 +164,53 @@ fn the_branch_that_was_not_taken_can_be_taken_in_the_next_turn() {
     let mut run = Run::begin(&plan, input(json!({})));
     assert_eq!(to_rest(&mut run, &plan, &TestHost::new()), Advance::Finished);
     assert_eq!(order(&run), ["s", "d0", "c0", "l0", "d0", "c0", "d1"]);
+}
+
+/// Here Flowise begins the next turn while B of the last one still waits, so that the join meets pieces of two turns.
+#[test]
+fn a_turn_is_done_before_the_next_one_begins() {
+    let plan = plan(
+        vec![
+            start(json!({})),
+            reply("d0", "turn {{ loop_count }}"),
+            back("l0", "d0", json!({"maxLoopCount": 2})),
+            reply("d1", "A {{ directReplyAgentflow_0 }}"),
+            reply("d2", "B {{ directReplyAgentflow_0 }}"),
+            reply("d3", "joined {{ directReplyAgentflow_2 }}"),
+        ],
+        &[
+            ("s", "d0"),
+            ("d0", "l0"),
+            ("d0", "d1"),
+            ("d1", "d2"),
+            ("d1", "d3"),
+            ("d2", "d3"),
+        ],
+    );
+    let mut run = Run::begin(&plan, input(json!({})));
+    assert_eq!(to_rest(&mut run, &plan, &TestHost::new()), Advance::Finished);
+    let turn = ["d0", "d1", "d2", "d3", "l0"];
+    assert_eq!(order(&run), [&["s"], &turn[..], &turn[..]].concat());
+    let texts: Vec<_> = run.records()[8..10]
+        .iter()
+        .filter_map(|record| record.content())
+        .collect();
+    assert_eq!(texts, ["B turn 1", "joined B turn 1"]);
+}
+
+/// Two Loops of one part: the first one leads back, and the other one has its say in the turn after.
+#[test]
+fn of_two_loops_in_one_turn_the_first_leads_back() {
+    let plan = plan(
+        vec![
+            start(json!({})),
+            reply("d0", "turn"),
+            back("l0", "d0", json!({"maxLoopCount": 2})),
+            back("l1", "d0", json!({"maxLoopCount": 2})),
+        ],
+        &[("s", "d0"), ("d0", "l0"), ("d0", "l1")],
+    );
+    let mut run = Run::begin(&plan, input(json!({})));
+    assert_eq!(to_rest(&mut run, &plan, &TestHost::new()), Advance::Finished);
+    assert_eq!(order(&run), ["s", "d0", "l0", "d0", "l0", "l1", "d0", "l0", "l1"]);
 }

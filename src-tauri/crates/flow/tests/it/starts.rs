@@ -191,7 +191,7 @@ fn a_flow_of_nothing_but_start_answers_a_space() {
 }
 
 #[test]
-fn the_flow_state_can_be_taken_over() {
+fn s8_the_flow_state_can_be_taken_over() {
     let rows = json!([{"key": "a", "value": "1"}, {"key": "b", "value": "2"}]);
     let state_of = |inputs: Value| {
         let plan = plan(vec![start(inputs)], &[]);

@@ -9,8 +9,8 @@ use countersign_flow::{Advance, Plan, Run, RunPolicy, StepState};
 use serde_json::{Value, json};
 
 use crate::support::{
-    TestHost, at_once, block_on, check, finished, gate, http, input, ok, order, plan, records, reply, start,
-    stopped, to_rest,
+    TestHost, at_once, block_on, check, finished, gate, http, input, ok, order, plain, plan, records, reply,
+    start, stopped, to_rest,
 };
 
 fn policy(value: Value) -> RunPolicy {
@@ -149,7 +149,7 @@ fn a_step_is_tried_again_as_often_as_the_operator_says() {
 
 /// D3.12: Flowise waits for ever.
 #[test]
-fn a_target_that_never_answers_is_given_up() {
+fn d3_12_a_target_that_never_answers_is_given_up() {
     let flow = plan(
         vec![start(json!({})), http("t0", json!({"url": "http://x"}))],
         &[("s", "t0")],
@@ -185,9 +185,46 @@ fn a_failure_can_be_gone_on_from_and_read() {
     assert_eq!(run.final_text(), "said: no connection");
 }
 
+/// Each of several failures that are gone on from leaves its record, and what comes after it runs.
+#[test]
+fn failures_side_by_side_are_all_gone_on_from() {
+    let edges = [
+        ("s", "t0"),
+        ("s", "t1"),
+        ("s", "t2"),
+        ("t0", "d0"),
+        ("t1", "d1"),
+        ("t2", "d2"),
+    ];
+    let call = |short: &str| http(short, json!({"url": format!("http://x/{short}")}));
+    let read = |short: &str, of: u8| reply(short, &format!("{{{{ httpAgentflow_{of}.output.error }}}}"));
+    let nodes = vec![
+        start(json!({})),
+        call("t0"),
+        call("t1"),
+        call("t2"),
+        read("d0", 0),
+        read("d1", 1),
+        read("d2", 2),
+    ];
+    let go_on = json!({"steps": {
+        "httpAgentflow_0": {"onError": "continue"}, "httpAgentflow_1": {"onError": "continue"},
+        "httpAgentflow_2": {"onError": "continue"},
+    }});
+    let plan = plan(nodes, &edges).with_policy(policy(go_on));
+    let host = TestHost::new().with_http(|request| {
+        let failed = format!("no answer from {}", request.url);
+        Box::pin(std::future::ready(Err(failed)))
+    });
+    let mut run = Run::begin(&plan, input(json!({})));
+    assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
+    assert_eq!(order(&run), ["s", "h0", "h1", "h2", "d0", "d1", "d2"]);
+    assert_eq!(run.final_text(), "no answer from http://x/t2");
+}
+
 /// D3.10: a status is an answer, unless the operator says that it is a failure.
 #[test]
-fn a_bad_status_fails_only_where_that_was_said() {
+fn d3_10_a_bad_status_fails_only_where_that_was_said() {
     let flow = plan(
         vec![start(json!({})), http("t0", json!({"url": "http://x"}))],
         &[("s", "t0")],
@@ -214,7 +251,7 @@ fn a_bad_status_fails_only_where_that_was_said() {
 
 /// D3.8: lenient, a reference without a value stays as it is written; strict, it names node and field.
 #[test]
-fn a_strict_flow_fails_on_what_has_no_value() {
+fn d3_8_a_strict_flow_fails_on_what_has_no_value() {
     let flow = plan(
         vec![start(json!({})), reply("d0", "x {{ neverRun_0 }}")],
         &[("s", "d0")],
@@ -251,6 +288,31 @@ fn only_steps_that_touch_the_world_ask_to_be_made_durable() {
         }
     });
     assert_eq!(acts, [false, false, true, false, false]);
+}
+
+/// Code that touches nothing, taken up together with a request: what comes before the request is made durable.
+#[test]
+fn a_request_beside_something_that_touches_nothing_is_announced_too() {
+    let code = json!({"customFunctionJavascriptFunction": "return 1"});
+    let plan = plan(
+        vec![
+            start(json!({})),
+            plain("f0", "Run", code),
+            http("t0", json!({"url": "http://x"})),
+        ],
+        &[("s", "f0"), ("s", "t0")],
+    );
+    let host = TestHost::new()
+        .with_http(|_| at_once(ok(&json!(1))))
+        .with_scripts(|_| Ok(None));
+    let mut run = Run::begin(&plan, input(json!({})));
+    block_on(async {
+        run.advance(&plan, &host).await;
+        let announced = run.acts_next(&plan, &host);
+        run.advance(&plan, &host).await;
+        assert_eq!(host.requests().len(), 1, "both were taken up at once");
+        assert!(announced, "a request was made that nobody was told of beforehand");
+    });
 }
 
 /// A kill right before, during or right after a request: the run goes on from what was stored, and the request that

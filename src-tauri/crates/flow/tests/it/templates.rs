@@ -58,7 +58,7 @@ fn rendered(template: &str) -> Value {
 }
 
 #[test]
-fn values_are_formatted_as_recorded() {
+fn s7_4_values_are_formatted_as_recorded() {
     for (template, expected) in [
         ("{{n_0}}", json!("C1")),
         ("{{ n_0.output.num }}", json!(5)),
@@ -115,7 +115,7 @@ fn values_are_formatted_as_recorded() {
 }
 
 #[test]
-fn the_item_of_an_iteration_answers_as_recorded() {
+fn s7_4_the_item_of_an_iteration_answers_as_recorded() {
     let with = |item: Value, template: &str| {
         Template::parse(template).render(&Vectors {
             iteration: Some(item),
@@ -139,16 +139,29 @@ fn the_item_of_an_iteration_answers_as_recorded() {
     assert_eq!(rendered("{{$iteration}}"), "{{$iteration}}");
 }
 
-/// D3.6 and D3.7: Flowise expands `$&` and tokens in what it inserts.
+/// D3.6: Flowise expands `$&` and `$$` in what it inserts.
 #[test]
-fn inserted_text_is_never_looked_at_again() {
-    let body = json!({"q": "cost $& $$ $1 {{$vars.V}}"});
-    let message = "{{$webhook.body.q}} {{$vars.V}}";
-    assert_eq!(replied(message, body), "cost $& $$ $1 {{$vars.V}} secret");
+fn d3_6_patterns_of_replacing_are_inserted_as_they_are() {
+    let body = json!({"q": "cost $& $$ $1"});
+    assert_eq!(
+        replied("{{$webhook.body.q}} {{$vars.V}}", body),
+        "cost $& $$ $1 secret"
+    );
 }
 
+/// D3.7: in Flowise a token that was inserted takes the place of a later one, so a caller reads variables.
 #[test]
-fn a_reference_to_a_node_that_never_ran_stays_as_it_is_written() {
+fn d3_7_inserted_text_is_never_looked_at_again() {
+    let body = json!({"q": "{{$vars.V}}"});
+    assert_eq!(
+        replied("{{$webhook.body.q}} {{$vars.V}}", body),
+        "{{$vars.V}} secret"
+    );
+}
+
+/// D3.8, without the option; with it see `steps`.
+#[test]
+fn d3_8_a_reference_to_a_node_that_never_ran_stays_as_it_is_written() {
     assert_eq!(
         replied("{{ neverRun_0 }} {{ neverRun_0.output.x }}", json!({})),
         "{{ neverRun_0 }} {{ neverRun_0.output.x }}"
@@ -172,7 +185,7 @@ fn numbers_are_written_as_javascript_writes_them() {
 }
 
 #[test]
-fn a_node_output_that_stands_alone_keeps_its_type() {
+fn s7_4_a_node_output_that_stands_alone_keeps_its_type() {
     let at = |path: &str| format!("{{{{ startAgentflow_0.output.webhook.body.{path} }}}}");
     let body = json!({"n": 5, "b": true, "z": null, "o": {"k": 1}});
     assert_eq!(replied(&at("n"), body.clone()), json!(5));
@@ -187,7 +200,7 @@ fn a_node_output_that_stands_alone_keeps_its_type() {
 }
 
 #[test]
-fn the_flow_and_the_chat_can_be_referred_to() {
+fn s7_3_the_flow_and_the_chat_can_be_referred_to() {
     let nodes = vec![
         start(json!({"startState": [{"key": "note", "value": "n1"}, {"key": "bare"}]})),
         reply(
@@ -229,7 +242,7 @@ fn the_flow_and_the_chat_can_be_referred_to() {
 }
 
 #[test]
-fn only_fields_that_accept_variables_are_templates() {
+fn s7_1_only_fields_that_accept_variables_are_templates() {
     let text = "<p>{{ $webhook.body.a }}</p>";
     let with = |params: Value| {
         let mut node = reply("d0", text);

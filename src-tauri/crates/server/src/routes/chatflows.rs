@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use countersign_app::RunPolicy;
+use countersign_app::view::FlowStart;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -86,5 +87,13 @@ pub(super) async fn set_policy(State(shared): State<Arc<Shared>>, Id(id): Id, re
     let policy: RunPolicy = body(&shared, request).await?;
     Ok(ok(&shared
         .carry_out(|app| async move { app.set_flow_policy(&id, policy).await })
+        .await?))
+}
+
+/// `POST …/{id}/start`: starts the flow for a person, with its form or a message, and does not wait for its end.
+pub(super) async fn start(State(shared): State<Arc<Shared>>, Id(id): Id, request: Request) -> Answer {
+    let start: FlowStart = body(&shared, request).await?;
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.start_flow(&id, start).await })
         .await?))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use countersign_app::ExecutionQuery;
-use countersign_app::view::{ExecutionView, StepView};
+use countersign_app::view::{ExecutionView, RunQuery, StepView};
 use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,10 @@ struct Wanted {
     state: Option<String>,
     page: Option<usize>,
     limit: Option<usize>,
+    /// Whether only what tells runs apart is wanted, by `cursor` and uncounted. Flowise's clients do not ask for it.
+    #[serde(default)]
+    summary: bool,
+    cursor: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -29,9 +33,17 @@ struct Page {
     total: usize,
 }
 
-/// `GET`, newest first, 50 a page if the caller does not say.
+/// `GET`, newest first, 50 a page if the caller does not say. With `summary=true` in the shape of the other lists.
 pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     let wanted: Wanted = query(&uri)?;
+    if wanted.summary {
+        return Ok(ok(&shared.app.runs(&RunQuery {
+            flow: wanted.agentflow_id,
+            state: wanted.state,
+            limit: wanted.limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+            cursor: wanted.cursor,
+        })?));
+    }
     let (data, total) = shared.app.executions(&ExecutionQuery {
         flow: wanted.agentflow_id,
         state: wanted.state,
@@ -48,6 +60,9 @@ struct Depth {
     /// Whether each step is explained too, under `steps`. Flowise's clients do not ask for it.
     #[serde(default)]
     explain: bool,
+    /// Whether only what lists show is wanted.
+    #[serde(default)]
+    summary: bool,
 }
 
 #[derive(Serialize)]
@@ -58,9 +73,12 @@ struct Explained {
     steps: Vec<StepView>,
 }
 
-/// `GET …/{id}`, with `?explain=true` for why each step ran or did not.
+/// `GET …/{id}`, with `?explain=true` for why each step ran or did not, with `?summary=true` as lists have it.
 pub(super) async fn show(State(shared): State<Arc<Shared>>, Id(id): Id, uri: Uri) -> Answer {
     let depth: Depth = query(&uri)?;
+    if depth.summary {
+        return Ok(ok(&shared.app.run(&id)?));
+    }
     let execution = shared.app.execution(&id)?;
     if !depth.explain {
         return Ok(ok(&execution));

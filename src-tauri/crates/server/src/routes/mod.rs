@@ -68,6 +68,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             "/chatflows/{id}/policy",
             get(chatflows::policy).put(chatflows::set_policy),
         )
+        .route("/chatflows/{id}/start", post(chatflows::start))
         .route("/executions", get(executions::list))
         .route("/executions/{id}", get(executions::show))
         .route("/executions/{id}/continue", post(executions::go_on))

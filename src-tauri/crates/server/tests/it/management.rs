@@ -20,6 +20,7 @@ async fn nothing_without_the_token() {
         ("DELETE", "/api/v1/chatflows/x/webhook-secret"),
         ("GET", "/api/v1/chatflows/x/policy"),
         ("PUT", "/api/v1/chatflows/x/policy"),
+        ("POST", "/api/v1/chatflows/x/start"),
         ("GET", "/api/v1/variables"),
         ("PUT", "/api/v1/variables/x"),
         ("DELETE", "/api/v1/variables/x"),
@@ -508,6 +509,38 @@ async fn executions_have_flowises_shape() {
 }
 
 #[tokio::test]
+async fn executions_in_short_tell_runs_apart_and_no_more() {
+    let house = House::open().await;
+    let stopped = stopped(&house).await;
+    let id = stopped["executionId"].as_str().unwrap();
+    let flow = house.manage("GET", "/api/v1/chatflows", None).await.json()[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = format!("/api/v1/executions?summary=true&agentflowId={flow}&state=STOPPED&limit=1");
+    let page = house.manage("GET", &path, None).await.json();
+    assert_eq!(page["next"], Value::Null, "{page}");
+    let run = &page["runs"][0];
+    assert_eq!(
+        (&run["id"], &run["state"], &run["flowId"], &run["chatId"]),
+        (&json!(id), &json!("STOPPED"), &json!(flow), &stopped["chatId"])
+    );
+    assert_eq!(
+        (run.get("executionData"), page.get("total")),
+        (None, None),
+        "neither what it did nor how many there are: {page}"
+    );
+    let alone = house
+        .manage("GET", &format!("/api/v1/executions/{id}?summary=true"), None)
+        .await;
+    assert_eq!(&alone.json(), run);
+    let none = house
+        .manage("GET", "/api/v1/executions?summary=true&state=FINISHED", None)
+        .await;
+    assert_eq!(none.json(), json!({ "runs": [], "next": null }));
+}
+
+#[tokio::test]
 async fn only_what_a_restart_ended_can_go_on() {
     let house = House::open().await;
     let stopped = stopped(&house).await;
@@ -627,6 +660,7 @@ async fn addresses_and_queries_that_are_no_text_are_refused_as_every_bad_request
         ("DELETE", "chatflows/%ff"),
         ("POST", "chatflows/%ff/webhook-secret"),
         ("GET", "chatflows/%ff/policy"),
+        ("POST", "chatflows/%ff/start"),
         ("GET", "executions/%ff"),
         ("POST", "executions/%ff/continue"),
         ("GET", "callbacks/%ff"),
@@ -641,6 +675,10 @@ async fn addresses_and_queries_that_are_no_text_are_refused_as_every_bad_request
         ("GET", "executions?limit=many"),
         ("GET", "callbacks?limit=1&limit=2"),
         ("GET", "executions/x?explain=perhaps"),
+        ("GET", "executions/x?summary=perhaps"),
+        ("GET", "executions?summary=true&limit=0"),
+        ("GET", "executions?summary=true&cursor=x"),
+        ("GET", "executions?summary=true&state=NOWHERE"),
     ] {
         let answer = house.manage(method, &format!("/api/v1/{path}"), None).await;
         let (status, message) = answer.refusal();

@@ -69,6 +69,7 @@ impl Answer {
 async fn start(dir: &std::path::Path) -> App {
     let flags = Flags {
         data_dir: Some(dir.to_owned()),
+        keychain: Some("off".to_owned()),
         ..Flags::default()
     };
     let config = Config::load(&flags, |_| None).unwrap();
@@ -77,6 +78,7 @@ async fn start(dir: &std::path::Path) -> App {
         notifier: headless_notifier(),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
+        keychain: countersign_app::keychain_of_this_system(),
     })
     .await
     .unwrap()

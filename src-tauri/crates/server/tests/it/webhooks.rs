@@ -360,6 +360,47 @@ async fn prediction_runs_what_starts_with_a_chat_or_a_form() {
 }
 
 #[tokio::test]
+async fn a_person_starts_a_flow_and_does_not_wait() {
+    let house = House::open().await;
+    let mut flow = chat_flow("formInput", "Size {{ $form.size }}");
+    flow["nodes"][0]["data"]["inputs"]["formInputTypes"] =
+        json!([{ "type": "number", "label": "Size", "name": "size" }]);
+    let path = house.import(&flow).await.replace("/webhook/", "/chatflows/");
+    let start = format!("{path}/start");
+    let view = house.manage("GET", &path, None).await.json();
+    assert_eq!(
+        (&view["startsBy"], &view["form"]["fields"][0]["type"]),
+        (&json!("form"), &json!("number")),
+        "{view}"
+    );
+    let wrong = json!({ "form": { "size": "large" } });
+    let refused = house.manage("POST", &start, Some(&wrong)).await;
+    assert_eq!(
+        refused.refusal(),
+        (400, "“Size” must be a number. Nothing was started.".to_owned())
+    );
+    let unknown = json!({ "form": { "size": 3 }, "chatId": "c-1" });
+    assert_eq!(
+        house.manage("POST", &start, Some(&unknown)).await.refusal().0,
+        400
+    );
+    let run = house
+        .manage("POST", &start, Some(&json!({ "form": { "size": 3 } })))
+        .await
+        .json();
+    let run = format!("/api/v1/executions/{}", run["id"].as_str().unwrap());
+    eventually("the run has finished", async || {
+        house.manage("GET", &run, None).await.json()["state"] == "FINISHED"
+    })
+    .await;
+    let done = house.manage("GET", &run, None).await.json();
+    assert!(
+        done["executionData"].as_str().unwrap().contains("Size 3"),
+        "{done}"
+    );
+}
+
+#[tokio::test]
 async fn a_watched_run_tells_each_step_and_ends() {
     let house = House::open().await;
     let chat = house
