@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use countersign_app::view::{FlowImport, FlowStart, FlowView, RunSummary};
+use countersign_app::view::{FlowImport, FlowStart, FlowView, RunSummary, ScheduleChange, ScheduleView};
 use countersign_app::{App, Error, ErrorCode, RunPolicy};
 use tauri::{State, WebviewWindow};
 use tauri_plugin_dialog::{DialogExt as _, FilePath};
@@ -65,6 +65,16 @@ pub(crate) fn get_flow_policy(app: State<'_, App>, id: String) -> Answer<RunPoli
 #[tracing::instrument(skip(app, policy))]
 pub(crate) async fn set_flow_policy(app: State<'_, App>, id: String, policy: RunPolicy) -> Answer<RunPolicy> {
     app.set_flow_policy(&id, policy).await.map_err(refusal)
+}
+
+#[tauri::command]
+#[tracing::instrument(skip(app, change))]
+pub(crate) async fn change_flow_schedule(
+    app: State<'_, App>,
+    id: String,
+    change: ScheduleChange,
+) -> Answer<ScheduleView> {
+    app.change_flow_schedule(&id, change).await.map_err(refusal)
 }
 
 #[tauri::command]

@@ -18,6 +18,7 @@ macro_rules! with_commands {
             flows::pick_flow_file,
             flows::get_flow_policy,
             flows::set_flow_policy,
+            flows::change_flow_schedule,
             flows::start_flow,
             executions::list_executions,
             executions::get_execution,

@@ -2,6 +2,7 @@
 import type { FlowStepView } from "./FlowStepView";
 import type { FormView } from "./FormView";
 import type { ResponseMode } from "./ResponseMode";
+import type { ScheduleView } from "./ScheduleView";
 import type { StartView } from "./StartView";
 
 /**
@@ -64,6 +65,10 @@ startsBy: StartView,
  * The form to be filled in, if that begins a run.
  */
 form: FormView | null, 
+/**
+ * When it runs by itself, if that begins a run and can be read.
+ */
+schedule: ScheduleView | null, 
 /**
  * What will not work although the flow could be imported, for people.
  */

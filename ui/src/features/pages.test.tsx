@@ -68,7 +68,7 @@ describe("flows", () => {
     const alert = await screen.findByRole("alert");
     expect(alert).toHaveTextContent("picture.png was not imported");
     expect(alert).toHaveTextContent("it has no list of nodes");
-    expect(platform.world.flows).toHaveLength(6);
+    expect(platform.world.flows).toHaveLength(7);
   });
 
   it("replaces a document and keeps the name", async () => {
@@ -90,11 +90,11 @@ describe("flows", () => {
     expect(dialog).toHaveTextContent("One question of it still waits.");
     expect(within(dialog).getByRole("button", { name: "Cancel" })).toHaveFocus();
     await user.keyboard("{Escape}");
-    expect(platform.world.flows).toHaveLength(5);
+    expect(platform.world.flows).toHaveLength(6);
     await user.click(screen.getByRole("button", { name: "Delete flow" }));
     await user.click(within(await screen.findByRole("alertdialog")).getByRole("button", { name: "Delete" }));
     await shown("Refunds over €500");
-    expect(platform.world.flows).toHaveLength(4);
+    expect(platform.world.flows).toHaveLength(5);
   });
 
   it("shows a new secret once", async () => {

@@ -310,6 +310,18 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
         return policy;
       }),
 
+    changeFlowSchedule: (id, change) =>
+      call("changeFlowSchedule", [id, change], () => {
+        const { schedule } = find(world.flows, id, "flow");
+        if (schedule === null) {
+          throw new PlatformError("invalid", "This flow is not begun by a schedule. Nothing was changed.");
+        }
+        Object.assign(schedule, change);
+        if (change.enabled !== undefined) schedule.next = change.enabled ? new Date(Date.now() + 3_600_000).toISOString() : null;
+        changed({ kind: "flows" });
+        return schedule;
+      }),
+
     startFlow: (id, start) =>
       call("startFlow", [id, start], () => {
         const flow = find(world.flows, id, "flow");

@@ -19,6 +19,8 @@ import type { FlowView } from "../bindings/FlowView";
 import type { RunPage } from "../bindings/RunPage";
 import type { RunPolicy } from "../bindings/RunPolicy";
 import type { RunQuery } from "../bindings/RunQuery";
+import type { ScheduleChange } from "../bindings/ScheduleChange";
+import type { ScheduleView } from "../bindings/ScheduleView";
 import type { RunSummary } from "../bindings/RunSummary";
 import type { SettingsChange } from "../bindings/SettingsChange";
 import type { SettingsView } from "../bindings/SettingsView";
@@ -87,6 +89,7 @@ export interface Platform {
   /** What the operator says about the steps of a flow: time limits, retries, strictness. */
   getFlowPolicy: (id: string) => Promise<RunPolicy>;
   setFlowPolicy: (id: string, policy: RunPolicy) => Promise<RunPolicy>;
+  changeFlowSchedule: (id: string, change: ScheduleChange) => Promise<ScheduleView>;
 
   /** Starts a flow with its form or a message. The run goes on by itself. */
   startFlow: (id: string, start: FlowStart) => Promise<RunSummary>;

@@ -25,6 +25,7 @@ describe("the desktop", () => {
     expect(await platform.createWebhookSecret("f")).toBe("whsec_1");
     await platform.deleteWebhookSecret("f");
     await platform.setFlowPolicy("f", { strict: true, steps: {} });
+    await platform.changeFlowSchedule("f", { enabled: false });
     await platform.startFlow("f", { question: "why?" });
     await platform.listExecutions({ state: "ERROR", limit: 50 });
     await platform.getExecution("e");
@@ -48,6 +49,7 @@ describe("the desktop", () => {
       ["create_webhook_secret", { id: "f" }],
       ["delete_webhook_secret", { id: "f" }],
       ["set_flow_policy", { id: "f", policy: { strict: true, steps: {} } }],
+      ["change_flow_schedule", { id: "f", change: { enabled: false } }],
       ["start_flow", { id: "f", start: { question: "why?" } }],
       ["list_executions", { query: { state: "ERROR", limit: 50 } }],
       ["get_execution", { id: "e" }],

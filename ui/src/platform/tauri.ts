@@ -46,6 +46,7 @@ export function tauriPlatform(): Platform {
     },
     getFlowPolicy: (id) => command("get_flow_policy", { id }),
     setFlowPolicy: (id, policy) => command("set_flow_policy", { id, policy }),
+    changeFlowSchedule: (id, change) => command("change_flow_schedule", { id, change }),
     startFlow: (id, start) => command("start_flow", { id, start }),
     listExecutions: (query) => command("list_executions", { query }),
     getExecution: (id) => command("get_execution", { id }),

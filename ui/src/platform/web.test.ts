@@ -73,6 +73,7 @@ describe("a browser", () => {
     expect(await platform.createWebhookSecret("f")).toBe("whsec_1");
     await platform.deleteWebhookSecret("f");
     await platform.setFlowPolicy("f", { strict: true, steps: {} });
+    await platform.changeFlowSchedule("f", { enabled: false });
     await platform.startFlow("f", { form: { size: 3 } });
     await platform.listExecutions({ flow: "f", state: "ERROR", limit: 50, cursor: "e" });
     await platform.getExecution("e");
@@ -93,6 +94,7 @@ describe("a browser", () => {
       "POST /api/v1/chatflows/f/webhook-secret",
       "DELETE /api/v1/chatflows/f/webhook-secret",
       "PUT /api/v1/chatflows/f/policy",
+      "PATCH /api/v1/chatflows/f/schedule",
       "POST /api/v1/chatflows/f/start",
       "GET /api/v1/executions?summary=true&agentflowId=f&state=ERROR&limit=50&cursor=e",
       "GET /api/v1/executions/e?summary=true",
@@ -105,7 +107,7 @@ describe("a browser", () => {
     ]);
     expect(new Set(calls.map(({ token }) => token)), "each with the token").toEqual(new Set(["Bearer secret"]));
     expect(calls[2]?.body).toEqual({ outcome: "reject", feedback: "no" });
-    expect(calls[9]?.body).toEqual({ form: { size: 3 } });
+    expect(calls[10]?.body).toEqual({ form: { size: 3 } });
   });
 
   it("brings the approval that stands in the way", async () => {

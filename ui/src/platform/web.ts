@@ -153,6 +153,7 @@ export function webPlatform(base = ""): Platform {
     deleteWebhookSecret: (id) => nothing("DELETE", `${at("/chatflows", id)}/webhook-secret`),
     getFlowPolicy: (id) => json("GET", `${at("/chatflows", id)}/policy`),
     setFlowPolicy: (id, policy) => json("PUT", `${at("/chatflows", id)}/policy`, policy),
+    changeFlowSchedule: (id, change) => json("PATCH", `${at("/chatflows", id)}/schedule`, change),
     startFlow: (id, start) => json("POST", `${at("/chatflows", id)}/start`, start),
     listExecutions: ({ flow, ...query }) =>
       json("GET", `/executions${search({ summary: true, agentflowId: flow, ...query })}`),

@@ -190,6 +190,7 @@ impl App {
         app.take_up_where_it_was_left()
             .await
             .map_err(|error| unusable("it is damaged", error.into()))?;
+        app.watch_the_clock();
         Ok(app)
     }
 
@@ -326,7 +327,7 @@ impl App {
 
     /// Refuses new work while the program closes or the storage has failed.
     pub(crate) fn ready(&self) -> Result<(), Error> {
-        if self.inner.closing.load(Ordering::Relaxed) {
+        if self.is_closing() {
             return Err(Error::new(
                 ErrorCode::ShuttingDown,
                 "Countersign is closing and takes no new work. Nothing was changed; try again later.",
@@ -341,6 +342,10 @@ impl App {
                 ),
             )),
         }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.inner.closing.load(Ordering::Relaxed)
     }
 
     /// Counts a run as under way until the guard is dropped.

@@ -166,10 +166,10 @@ impl App {
         })
     }
 
-    /// Makes an asynchronous run durable, so that a restart runs it, and lets it go on by itself.
-    pub(crate) async fn run_behind(&self, mut begun: Begun) -> Result<(), Error> {
+    /// Makes an asynchronous run durable together with these changes, so that a restart runs it, and lets it go on
+    /// by itself.
+    pub(crate) async fn run_behind(&self, mut begun: Begun, mut changes: Changes) -> Result<(), Error> {
         begun.execution.run = raw(&begun.run)?;
-        let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
         self.inner.store.commit(changes).await.map_err(storage)?;
         begun.stored = true;

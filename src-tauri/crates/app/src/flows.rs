@@ -14,6 +14,7 @@ use countersign_store::{Changes, Store, StoreError};
 use crate::app::{Inner, storage};
 use crate::connections::WHERE;
 use crate::policies::{policy_key, stored_policy};
+use crate::schedules::schedule_key;
 use crate::view::{EventView, FlowStepView, FlowView, FormView};
 use crate::{App, Error};
 
@@ -77,6 +78,15 @@ impl Flows {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&id)
             .cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<LiveFlow>> {
+        self.live
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn put(&self, flow: Flow, plan: Plan) {
@@ -222,6 +232,7 @@ impl App {
         let mut changes = Changes::new();
         changes.delete_flow(flow.id);
         changes.delete_setting(&policy_key(flow.id));
+        changes.delete_setting(&schedule_key(flow.id));
         // Who answers a waiting approval by webhook still has to sign.
         if self.inner.store.pending_count_of_flow(flow.id) == 0 {
             changes.delete_setting(&webhook_secret_key(flow.id));
@@ -293,6 +304,12 @@ impl App {
         if start.trigger == StartTrigger::Unknown {
             problems.push("Its Start does not say what begins a run, so nothing can start it.".to_owned());
         }
+        if let Some(Err(problem)) = &start.schedule {
+            problems.push(format!(
+                "It never runs by itself: {}",
+                display_line(problem, LINE)
+            ));
+        }
         if let Some(url) = start.callback_url.as_deref().filter(|url| !url.trim().is_empty())
             && let Some(problem) = self.inner.callback_url_problem(url)
         {
@@ -357,6 +374,9 @@ impl App {
                 .collect(),
             starts_by: start.trigger.into(),
             form: (start.trigger == StartTrigger::FormInput).then(|| FormView::read(&start.form)),
+            schedule: self
+                .inner
+                .schedule_view(flow.id, flow.updated_at, start.schedule.as_ref())?,
             problems: self.problems_of(&plan),
             notes: notes_of(&plan),
             pending: u32::try_from(self.inner.store.pending_count_of_flow(flow.id)).unwrap_or(u32::MAX),

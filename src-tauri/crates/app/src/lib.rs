@@ -24,6 +24,7 @@ mod policies;
 mod prediction;
 mod register;
 mod runs;
+mod schedules;
 mod settings;
 mod stores;
 mod stream;

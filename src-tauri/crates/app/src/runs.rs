@@ -97,7 +97,7 @@ impl App {
             caller_callback_url: None,
         })?;
         let id = begun.execution.id.to_string();
-        self.run_behind(begun).await?;
+        self.run_behind(begun, countersign_store::Changes::new()).await?;
         self.run(&id)
     }
 }

@@ -4,12 +4,16 @@
 
 mod connections;
 mod runs;
+mod schedules;
 mod start;
 mod steps;
 mod variables;
 
 pub use connections::{ConnectionChange, ConnectionKind, ConnectionView};
 pub use runs::{FlowStart, RunPage, RunQuery, RunSummary};
+pub use schedules::{
+    MissedRuns, OverlappingRuns, ScheduleChange, ScheduleMoment, ScheduleOutcome, ScheduleView,
+};
 pub use start::{FormFieldKind, FormFieldView, FormView, StartView};
 pub use steps::{StateChangeView, StepStateView, StepView};
 pub use variables::{VariableChange, VariableKind, VariableView};
@@ -199,6 +203,8 @@ pub struct FlowView {
     pub starts_by: StartView,
     /// The form to be filled in, if that begins a run.
     pub form: Option<FormView>,
+    /// When it runs by itself, if that begins a run and can be read.
+    pub schedule: Option<ScheduleView>,
     /// What will not work although the flow could be imported, for people.
     pub problems: Vec<String>,
     /// What is good to know: where it goes another way than in Flowise, and secrets that stand in the file.

@@ -155,7 +155,7 @@ impl App {
         match mode {
             ResponseMode::Async => {
                 let chat_id = begun.chat_id().to_owned();
-                self.run_behind(begun).await?;
+                self.run_behind(begun, countersign_store::Changes::new()).await?;
                 Ok(WebhookReply::Accepted { chat_id })
             }
             ResponseMode::Sync => self.run_for_caller(begun, streams(&live.plan)).await,

@@ -21,6 +21,7 @@ import { go } from "../../shell/router";
 import { lastFilter } from "../runs/filter";
 import { curlOf, startOf } from "./curl";
 import { PolicyCard } from "./PolicyCard";
+import { ScheduleCard } from "./ScheduleCard";
 import { StartCard } from "./StartCard";
 import { problemsTitle, takenIn } from "./words";
 import styles from "./Flows.module.css";
@@ -150,6 +151,7 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
   const [busy, setBusy] = useState(false);
   // By a person, and not by a call of its webhook.
   const startable = flow.startsBy === "form" || flow.startsBy === "chat";
+  const called = !startable && flow.startsBy !== "schedule";
 
   async function replace() {
     setBusy(true);
@@ -175,6 +177,8 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
           <Chip icon="runs">Starts with a form</Chip>
         ) : flow.startsBy === "chat" ? (
           <Chip icon="runs">Starts with a message</Chip>
+        ) : flow.startsBy === "schedule" ? (
+          <Chip icon="clock">{flow.schedule?.enabled === true ? "Runs by itself" : "Does not run by itself"}</Chip>
         ) : flow.signature === null ? (
           <Chip icon="shield">Not signed</Chip>
         ) : flow.hasWebhookSecret ? (
@@ -186,7 +190,7 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
             Needs a secret
           </Chip>
         )}
-        {!startable && <Chip>{flow.responseMode === "sync" ? "Answers in the call" : "Answers by callback"}</Chip>}
+        {called && <Chip>{flow.responseMode === "sync" ? "Answers in the call" : "Answers by callback"}</Chip>}
         {flow.pending > 0 && <Chip icon="clock">{flow.pending === 1 ? "1 question waits" : `${flow.pending} questions wait`}</Chip>}
         <Chip>
           Changed <Time at={flow.updatedDate} as="ago" />
@@ -216,9 +220,9 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
           </ul>
         </Card>
       )}
-      {startable ? (
-        <StartCard flow={flow} />
-      ) : (
+      {flow.schedule !== null && <ScheduleCard flow={flow} schedule={flow.schedule} />}
+      {startable && <StartCard flow={flow} />}
+      {called && (
         <Card title="How to call it" aside={flow.method ?? "any method"}>
           <div className={styles.stack}>
             <div>
@@ -240,13 +244,18 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
         </ol>
       </Card>
       <PolicyCard flow={flow} />
-      {!startable && <SecretCard flow={flow} />}
+      {called && <SecretCard flow={flow} />}
       <Card title="Where the outcome goes">
-        {startable ? (
+        {!called ? (
           <div className={styles.stack}>
             <p>
-              It is on the page of the run. A program that starts the flow gets it in the answer to its call
-              {flow.callbackUrl === null ? "." : "; what is started here is also told to this address:"}
+              It is on the page of the run
+              {startable && ". A program that starts the flow gets it in the answer to its call"}
+              {flow.callbackUrl === null
+                ? "."
+                : startable
+                  ? "; what is started here is also told to this address:"
+                  : ", and it is told to this address:"}
             </p>
             {flow.callbackUrl !== null && <CopyableLine text={flow.callbackUrl} copy="Copy callback URL" />}
           </div>

@@ -7,8 +7,8 @@ use countersign_app::RunPolicy;
 use countersign_app::view::{
     ApprovalPage, ApprovalQuery, ApprovalView, CallbackPage, CallbackQuery, CallbackView, ConnectionChange,
     ConnectionView, DecisionRequest, ErrorView, EventView, ExecutionView, FlowImport, FlowStart, FlowView,
-    RunPage, RunQuery, SettingsChange, SettingsView, StatusView, StepView, TestCallbackView, VariableChange,
-    VariableView,
+    RunPage, RunQuery, ScheduleChange, SettingsChange, SettingsView, StatusView, StepView, TestCallbackView,
+    VariableChange, VariableView,
 };
 use ts_rs::{Config, TS};
 
@@ -36,6 +36,7 @@ fn export(dir: &Path) {
     RunPage::export_all(&config).unwrap();
     RunPolicy::export_all(&config).unwrap();
     RunQuery::export_all(&config).unwrap();
+    ScheduleChange::export_all(&config).unwrap();
     SettingsChange::export_all(&config).unwrap();
     SettingsView::export_all(&config).unwrap();
     StatusView::export_all(&config).unwrap();

@@ -13,6 +13,7 @@ mod lists;
 mod notifications;
 mod restart;
 mod runs;
+mod schedules;
 mod settings;
 mod support;
 mod variables;

@@ -10,6 +10,7 @@ use countersign_app::{
     App, Config, Error, Flags, Options, RandomIds, SystemClock, WebhookReply, WebhookRequest,
     headless_notifier, keychain_of_this_system,
 };
+use countersign_domain::Clock;
 use countersign_notify::Notifier;
 use countersign_testkit::flows::{FlowOptions, start_gate_replies};
 use serde_json::{Value, json};
@@ -19,6 +20,10 @@ pub(crate) async fn start(dir: &Path) -> App {
 }
 
 pub(crate) async fn start_with(dir: &Path, notifier: Box<dyn Notifier>) -> App {
+    start_at(dir, notifier, Arc::new(SystemClock)).await
+}
+
+pub(crate) async fn start_at(dir: &Path, notifier: Box<dyn Notifier>, clock: Arc<dyn Clock>) -> App {
     let flags = Flags {
         data_dir: Some(dir.to_owned()),
         keychain: Some("off".to_owned()),
@@ -28,7 +33,7 @@ pub(crate) async fn start_with(dir: &Path, notifier: Box<dyn Notifier>) -> App {
     App::start(Options {
         config,
         notifier,
-        clock: Arc::new(SystemClock),
+        clock,
         ids: Arc::new(RandomIds),
         keychain: keychain_of_this_system(),
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use countersign_app::RunPolicy;
-use countersign_app::view::FlowStart;
+use countersign_app::view::{FlowStart, ScheduleChange};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -87,6 +87,18 @@ pub(super) async fn set_policy(State(shared): State<Arc<Shared>>, Id(id): Id, re
     let policy: RunPolicy = body(&shared, request).await?;
     Ok(ok(&shared
         .carry_out(|app| async move { app.set_flow_policy(&id, policy).await })
+        .await?))
+}
+
+/// `PATCH …/{id}/schedule`: whether the schedule counts, and what becomes of missed and overlapping moments.
+pub(super) async fn change_schedule(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id,
+    request: Request,
+) -> Answer {
+    let change: ScheduleChange = body(&shared, request).await?;
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.change_flow_schedule(&id, change).await })
         .await?))
 }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRequestParts, Path, Query, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use countersign_app::Error;
 use countersign_domain::ErrorCode;
 use http::request::Parts;
@@ -68,6 +68,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             "/chatflows/{id}/policy",
             get(chatflows::policy).put(chatflows::set_policy),
         )
+        .route("/chatflows/{id}/schedule", patch(chatflows::change_schedule))
         .route("/chatflows/{id}/start", post(chatflows::start))
         .route("/executions", get(executions::list))
         .route("/executions/{id}", get(executions::show))
