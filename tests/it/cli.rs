@@ -558,3 +558,40 @@ fn a_second_signal_does_not_wait() {
     let status = serve.wait(Duration::from_secs(3));
     assert_eq!(status.code(), Some(1), "it was cut off: {}", serve.log());
 }
+
+#[test]
+fn a_dry_run_says_what_would_happen_and_nothing_does() {
+    let setup = installation();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let receiver = CallbackReceiver::new();
+    let file = setup.folder().join("pay.json");
+    std::fs::write(
+        &file,
+        flows::start_gate_http_reply(&FlowOptions::sync(), &receiver.url("/pay")),
+    )
+    .expect("a file");
+    console.expect(0, &["import", &file.display().to_string()]);
+
+    let told = console.expect(0, &["run", "pay", "--dry", "--body", r#"{"item":"v7"}"#]);
+    for part in [
+        "nothing was sent",
+        "Would ask",
+        "v7",
+        "Would send",
+        &receiver.url("/pay"),
+        "Answer: ",
+    ] {
+        assert!(told.contains(part), "{part} is missing: {told}");
+    }
+    let rejected = console.json(&["run", "pay", "--dry", "--reject", "--body", r#"{"item":"v7"}"#]);
+    assert_eq!(rejected["effects"], json!([]), "no leads past the request");
+    assert_eq!(rejected["questions"][0]["answer"], "reject");
+
+    console.expect(5, &["run", "pays", "--dry"]);
+    console.expect(2, &["run", "pay"]);
+    assert!(receiver.received().is_empty(), "nothing was sent");
+    assert!(serve.pending().is_empty(), "nobody was asked");
+    let runs = serve.get("/api/v1/executions?summary=true");
+    assert_eq!(runs["runs"], json!([]), "nothing was kept");
+}

@@ -70,7 +70,7 @@ impl Redact {
         }
     }
 
-    fn step(&self, step: &Explained<'_>) -> StepView {
+    pub(crate) fn step(&self, step: &Explained<'_>) -> StepView {
         let state = match step.state {
             StepState::Finished => StepStateView::Finished,
             StepState::Stopped => StepStateView::Stopped,

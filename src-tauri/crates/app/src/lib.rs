@@ -10,6 +10,7 @@ mod cancel;
 mod config;
 mod connections;
 mod decide;
+mod dry_run;
 mod error;
 mod events;
 mod execute;

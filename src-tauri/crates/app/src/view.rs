@@ -3,6 +3,7 @@
 //! One set for all of them, written into `ui/src/bindings` by a test, so that no door can drift.
 
 mod connections;
+mod dry_run;
 mod runs;
 mod schedules;
 mod start;
@@ -10,6 +11,7 @@ mod steps;
 mod variables;
 
 pub use connections::{ConnectionChange, ConnectionKind, ConnectionView};
+pub use dry_run::{DryRunOutcome, DryRunQuestion, DryRunRequest, DryRunView};
 pub use runs::{FlowStart, RunPage, RunQuery, RunSummary};
 pub use schedules::{
     MissedRuns, OverlappingRuns, ScheduleChange, ScheduleMoment, ScheduleOutcome, ScheduleView,

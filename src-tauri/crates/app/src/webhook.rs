@@ -126,10 +126,7 @@ impl App {
         let start = live.plan.start();
         must_be_webhook(start, &request)?;
         let signed = self.verify(start, live.flow.id, &request)?;
-        check_method_and_type(start, &request)?;
-        if let Some(validation) = &start.validation {
-            check_parameters(validation, &request)?;
-        }
+        check(start, &request)?;
         let caller_url = self.inner.caller_callback_url(&request)?;
         let mode = if caller_url.is_some() {
             ResponseMode::Async
@@ -428,6 +425,22 @@ fn must_be_webhook(start: &StartSettings, request: &WebhookRequest) -> Result<()
             request.flow_id
         ),
     ))
+}
+
+/// Whether a call is one that the flow takes, wherever it comes from.
+fn check(start: &StartSettings, request: &WebhookRequest) -> Result<(), Error> {
+    check_method_and_type(start, request)?;
+    match &start.validation {
+        Some(validation) => check_parameters(validation, request),
+        None => Ok(()),
+    }
+}
+
+/// What a call gives to a run that nobody has signed for: a dry one.
+pub(crate) fn incoming(start: &StartSettings, request: WebhookRequest) -> Result<Incoming, Error> {
+    must_be_webhook(start, &request)?;
+    check(start, &request)?;
+    Ok(Incoming::Webhook(webhook_value(start, request)))
 }
 
 fn check_method_and_type(start: &StartSettings, request: &WebhookRequest) -> Result<(), Error> {

@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// List the flows, where to post to them, and what about them will not work
     #[command(after_help = EXIT_STATUS)]
     Flows,
+    /// Try a flow out: what it would do with this body, without sending, asking or keeping anything
+    #[command(after_help = EXIT_STATUS)]
+    Run(Run),
     /// List what waits for an answer, newest first
     #[command(after_help = EXIT_STATUS)]
     List(List),
@@ -165,6 +168,22 @@ pub(crate) struct Decide {
 pub(crate) struct Cancel {
     /// The approval: its id, or the beginning or end of it
     pub(crate) id: String,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The flow: its id or its name
+    pub(crate) flow: String,
+    /// Touch nothing. Flows are run in earnest by their webhook, the prediction API, or their page
+    #[arg(long, required = true)]
+    pub(crate) dry: bool,
+    /// What the call brings: JSON, or @FILE, or @- for the standard input; for a flow that starts with a message its text
+    #[arg(long, value_name = "JSON")]
+    pub(crate) body: Option<String>,
+    /// Answer each question with no; else it is yes
+    #[arg(long)]
+    pub(crate) reject: bool,
 }
 
 /// Options of `continue`.

@@ -7,6 +7,7 @@ mod cancel;
 mod client;
 mod continue_execution;
 mod doctor;
+mod dry_run;
 mod exit;
 mod flows;
 mod locate;
@@ -59,6 +60,7 @@ fn run_remote(arguments: &Arguments, command: &Command, output: &Output) -> Resu
         match command {
             Command::Import(import) => flows::import(&client, import, output).await,
             Command::Flows => flows::list(&client, output).await,
+            Command::Run(run) => dry_run::run(&client, run, output).await,
             Command::List(list) => approvals::list(&client, list, output).await,
             Command::Show(show) => approvals::show(&client, show, output).await,
             Command::Approve(decide) => approvals::approve(&client, decide, output).await,

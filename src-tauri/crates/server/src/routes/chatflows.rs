@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use countersign_app::RunPolicy;
-use countersign_app::view::{FlowStart, ScheduleChange};
+use countersign_app::view::{DryRunRequest, FlowStart, ScheduleChange};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -108,4 +108,10 @@ pub(super) async fn start(State(shared): State<Arc<Shared>>, Id(id): Id, request
     Ok(ok(&shared
         .carry_out(|app| async move { app.start_flow(&id, start).await })
         .await?))
+}
+
+/// `POST …/{id}/dry-run`: what the flow would do with this body. Nothing is sent, asked or kept.
+pub(super) async fn dry_run(State(shared): State<Arc<Shared>>, Id(id): Id, request: Request) -> Answer {
+    let wish: DryRunRequest = body(&shared, request).await?;
+    Ok(ok(&shared.app.dry_run(&id, wish).await?))
 }

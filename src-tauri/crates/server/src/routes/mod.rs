@@ -70,6 +70,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         )
         .route("/chatflows/{id}/schedule", patch(chatflows::change_schedule))
         .route("/chatflows/{id}/start", post(chatflows::start))
+        .route("/chatflows/{id}/dry-run", post(chatflows::dry_run))
         .route("/executions", get(executions::list))
         .route("/executions/{id}", get(executions::show))
         .route("/executions/{id}/continue", post(executions::go_on))
