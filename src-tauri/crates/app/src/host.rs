@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_delivery::{Client, Request, Response};
-use countersign_domain::{DocumentHash, FlowId, Timestamp};
+use countersign_domain::{DocumentHash, FlowId, Timestamp, UrlSource};
 use countersign_flow::{
     CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Lookup, ModelReply, ModelRequest, Passage, Plan,
     RunEvent, Script,
@@ -49,6 +49,7 @@ impl Fetch for ScriptRequests {
                 .request(Request {
                     method: request.method,
                     url: request.url,
+                    url_source: UrlSource::Operator,
                     headers: with_key(request.headers, request.idempotency_key),
                     secret_headers: Vec::new(),
                     // The type is among the headers already.
@@ -125,6 +126,7 @@ impl Host for RunHost<'_> {
             let request = Request {
                 method: request.method,
                 url: request.url,
+                url_source: request.url_source,
                 headers,
                 secret_headers,
                 body: request.body.map(|body| (body.text, body.content_type)),

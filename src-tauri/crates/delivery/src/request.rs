@@ -41,6 +41,8 @@ pub struct Request {
     pub method: String,
     /// The address; it is checked here.
     pub url: String,
+    /// Who says to which host it goes: the guard is stricter with what came in from outside.
+    pub url_source: UrlSource,
     /// Headers. Those that carry secrets are named in `secret_headers`.
     pub headers: Vec<(String, String)>,
     /// Names, in lower case, of headers that must not reach another origin. `authorization`, `cookie`, `x-api-key` and
@@ -143,7 +145,8 @@ impl Client {
         Ok(OpenResponse::new(answer, limit))
     }
 
-    /// Makes a request that an operator's flow describes: loopback is a normal target as for callbacks. At most five
+    /// Makes a request that an operator's flow describes: loopback is a normal target as for callbacks, unless the host
+    /// came in from outside. At most five
     /// redirects are followed, as Flowise does it (webhook spec §12); secrets do not go to another origin, every address
     /// on the way is checked, and no answer from the internet sends on into the operator's networks.
     ///
@@ -191,9 +194,9 @@ impl Client {
         }
         let mut url = self
             .guard()
-            .check_url(&request.url, UrlSource::Operator)
+            .check_url(&request.url, request.url_source)
             .map_err(|refused| refused.message_for_flow().to_owned())?;
-        let mut source = UrlSource::Operator;
+        let mut source = request.url_source;
         for _ in 0..=REDIRECTS_MAX {
             let answer = self
                 .exchange_once(

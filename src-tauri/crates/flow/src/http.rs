@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use countersign_domain::UrlSource;
+
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpRequest {
@@ -9,6 +11,8 @@ pub struct HttpRequest {
     pub method: String,
     /// The address with its query; nothing has checked it.
     pub url: String,
+    /// Who says to which host it goes: the flow and the operator's variables, or what came in while it ran.
+    pub url_source: UrlSource,
     /// Headers as the node has them, without the credential.
     pub headers: Vec<(String, String)>,
     /// What is sent, if anything.

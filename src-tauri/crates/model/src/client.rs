@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_delivery::{Client, OpenResponse, Request};
-use countersign_domain::display_line;
+use countersign_domain::{UrlSource, display_line};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -215,6 +215,7 @@ impl ModelClient {
         Request {
             method: "POST".to_owned(),
             url: format!("{base}{path}"),
+            url_source: UrlSource::Operator,
             headers,
             secret_headers: Vec::new(),
             body: Some((body.to_string(), "application/json".to_owned())),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_delivery::{AddressGuard, Client, LoopbackPolicy, Request};
-use countersign_domain::SystemClock;
+use countersign_domain::{SystemClock, UrlSource};
 
 use crate::receiver::{Receiver, Reply};
 
@@ -16,6 +16,7 @@ fn request(url: impl Into<String>) -> Request {
     Request {
         method: "GET".to_owned(),
         url: url.into(),
+        url_source: UrlSource::Operator,
         headers: Vec::new(),
         secret_headers: Vec::new(),
         body: None,
@@ -343,4 +344,18 @@ async fn an_answer_can_be_read_in_pieces_up_to_its_limit() {
         }
     };
     assert_eq!(refused, "The answer is longer than 99999 bytes.");
+}
+
+#[tokio::test]
+async fn a_host_that_came_in_from_outside_never_leads_to_this_machine() {
+    let target = Receiver::always(Reply::status(200)).await;
+    let client = client(LoopbackPolicy::Configured);
+    let own = request(target.url("/x"));
+    let from_outside = Request {
+        url_source: UrlSource::Caller,
+        ..own.clone()
+    };
+    assert!(client.request(own).await.is_ok(), "the operator's own");
+    assert!(client.request(from_outside).await.is_err());
+    assert_eq!(target.received().len(), 1);
 }

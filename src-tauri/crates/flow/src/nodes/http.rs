@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use countersign_domain::UrlSource;
 use countersign_domain::json as bounded;
 use serde_json::{Map, Value, json};
 
@@ -123,6 +124,11 @@ impl Node for Http {
 }
 
 impl Http {
+    fn url_source(&self) -> UrlSource {
+        let url = self.inputs.iter().find(|(name, _)| *name == "url");
+        url.map_or(UrlSource::Operator, |(_, field)| field.source_of_host())
+    }
+
     fn request(&self, scope: &RunScope<'_>, inputs: &Map<String, Value>) -> Result<HttpRequest, String> {
         let text = |name: &str| inputs.get(name).map(js::text).unwrap_or_default();
         let method = method_of(&text("method"));
@@ -141,6 +147,7 @@ impl Http {
         Ok(HttpRequest {
             method,
             url,
+            url_source: self.url_source(),
             headers: headers(inputs.get("headers")),
             body,
             credential: self.credential.clone(),

@@ -1,5 +1,6 @@
 //! One input of a node: a template, or a structure with templates in it, read once.
 
+use countersign_domain::UrlSource;
 use serde_json::{Map, Value};
 
 use super::{Mention, Scope, Template};
@@ -14,6 +15,14 @@ pub(crate) enum Field {
 }
 
 impl Field {
+    /// Who says to which host this URL leads: whoever wrote the flow and its variables, or what comes in while it runs.
+    pub(crate) fn source_of_host(&self) -> UrlSource {
+        match self {
+            Self::Text(template) if !template.names_its_host() => UrlSource::Caller,
+            _ => UrlSource::Operator,
+        }
+    }
+
     /// Reads an input. Where variables are not accepted, everything is kept as it is, HTML included (§7.1).
     pub(crate) fn read(value: &Value, accepts_variables: bool) -> Self {
         if !accepts_variables {

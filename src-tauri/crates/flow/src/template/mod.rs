@@ -155,6 +155,24 @@ impl Template {
         }
     }
 
+    /// Whether scheme, host and port of the URL that this makes are texts and the operator's variables, whatever
+    /// else comes in.
+    pub(crate) fn names_its_host(&self) -> bool {
+        let mut begins = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => begins.push_str(text),
+                // Some letters, whichever.
+                Part::Token {
+                    reference: Reference::Variable(_),
+                    ..
+                } => begins.push('v'),
+                Part::Token { .. } => return ends_its_authority(&begins),
+            }
+        }
+        true
+    }
+
     /// Tells each node and variable that it refers to.
     pub(crate) fn mentions<'a>(&'a self, tell: &mut dyn FnMut(Mention<'a>)) {
         for part in &self.parts {
@@ -366,4 +384,18 @@ fn iteration(item: Option<&Value>, path: Option<&Path>) -> Option<String> {
         ),
         (_, Some(_)) => None,
     }
+}
+
+/// Whether nothing that is appended to the beginning of a URL can change its host.
+fn ends_its_authority(begins: &str) -> bool {
+    let begins = begins.trim_start();
+    // Parsers take any number of slashes, either way round, after the colon (WHATWG URL, special authority slashes).
+    let scheme = begins.find(|letter: char| !letter.is_ascii_alphanumeric() && !"+-.".contains(letter));
+    let rest = match scheme.map(|end| begins.split_at(end)) {
+        Some((_, rest)) if rest.starts_with(':') => {
+            rest[1..].trim_start_matches(['/', '\\', '\t', '\n', '\r'])
+        }
+        _ => begins,
+    };
+    rest.find(['/', '\\', '?', '#']).is_some_and(|end| end > 0)
 }

@@ -1,5 +1,6 @@
 //! HTTP requests as tools: address and headers are the flow's, parameters and body the model's.
 
+use countersign_domain::UrlSource;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
@@ -167,6 +168,10 @@ impl RequestTool {
         let request = HttpRequest {
             method: self.method.to_owned(),
             url,
+            url_source: self
+                .url
+                .as_ref()
+                .map_or(UrlSource::Operator, Field::source_of_host),
             headers: headers.collect(),
             body,
             credential: None,

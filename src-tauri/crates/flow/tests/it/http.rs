@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use countersign_domain::UrlSource;
 use countersign_flow::{Advance, HttpBody, HttpRequest, HttpResponse, Plan, Run};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -342,6 +343,58 @@ proptest! {
                 }
             }
             Err(message) => prop_assert!(message.starts_with("Invalid JSON format in body."), "{}", message),
+        }
+    }
+}
+
+fn source_of(url: &str, value: &str) -> (UrlSource, String) {
+    let asked = asked(json!({ "url": url }), json!({ "v": value })).unwrap();
+    (asked.url_source, asked.url)
+}
+
+#[test]
+fn a_host_that_came_in_with_the_call_is_the_callers() {
+    for url in [
+        "http://127.0.0.1:9000/fixed",
+        "http://billing.internal/{{ $webhook.body.v }}",
+        "http://billing.internal?id={{ $webhook.body.v }}",
+        "{{ $vars.base }}/orders/{{ $webhook.body.v }}",
+        "http://{{ $vars.host }}:80/{{ $webhook.body.v }}",
+    ] {
+        assert_eq!(source_of(url, "x").0, UrlSource::Operator, "{url}");
+    }
+    for url in [
+        "{{ $webhook.body.v }}",
+        "http://{{ $webhook.body.v }}/fixed",
+        "http://127.0.0.1{{ $webhook.body.v }}",
+        "http://127.0.0.1:90{{ $webhook.body.v }}",
+        "http:/{{ $webhook.body.v }}",
+        "http:///{{ $webhook.body.v }}",
+        "http:\\\\{{ $webhook.body.v }}",
+        "{{ $vars.scheme }}://{{ $webhook.body.v }}/",
+        "{{ question }}",
+    ] {
+        assert_eq!(source_of(url, "x").0, UrlSource::Caller, "{url}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_comes_in_never_changes_a_host_that_counts_as_the_operators(
+        before in r"(http|https|HTTP|ftp|)(:|)[/\\ \t]{0,3}[a-z0-9.@:?#/\\]{0,8}",
+        after in r"[a-z0-9.@:?#/]{0,8}",
+        one in r"[a-z0-9.@:?#/\\]{0,8}",
+        other in r"[a-z0-9.@:?#/\\]{0,8}",
+    ) {
+        let template = format!("{before}{{{{ $webhook.body.v }}}}{after}");
+        let ((source, first), (_, second)) = (source_of(&template, &one), source_of(&template, &other));
+        if source == UrlSource::Operator {
+            let host = |url: &str| url::Url::parse(url).ok().map(|url| {
+                (url.host_str().map(str::to_owned), url.port_or_known_default())
+            });
+            if let (Some(first), Some(second)) = (host(&first), host(&second)) {
+                prop_assert_eq!(first, second, "{}", template);
+            }
         }
     }
 }
