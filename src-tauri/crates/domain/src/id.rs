@@ -105,6 +105,10 @@ pub trait Ids: Send + Sync {
     /// A time-ordered UUID (version 7) for this moment. Two calls never give the same one.
     fn ordered(&self, now: Timestamp) -> Uuid;
 
+    /// Makes all ordered identifiers from now on larger than this one, which an earlier run of the program gave: the
+    /// clock may have been set back since.
+    fn continue_after(&self, last: Uuid);
+
     /// Fills the slice with unguessable bytes.
     fn fill(&self, bytes: &mut [u8]);
 }
@@ -112,6 +116,10 @@ pub trait Ids: Send + Sync {
 /// Unguessable identifiers.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct RandomIds;
+
+/// Milliseconds and a 12-bit counter in one number that only grows (RFC 9562 §6.2, method 1), so that two ids of one
+/// millisecond, and ids after the clock was set back, still rise: the order of callbacks is the order of their ids.
+static LAST: AtomicU64 = AtomicU64::new(0);
 
 impl Ids for RandomIds {
     fn random(&self) -> Uuid {
@@ -121,10 +129,6 @@ impl Ids for RandomIds {
     }
 
     fn ordered(&self, now: Timestamp) -> Uuid {
-        // The order of callbacks is the order of their ids, so two ids of one millisecond, and ids after the
-        // clock was set back, must still rise: milliseconds and a 12-bit counter in one number that only
-        // grows (RFC 9562 §6.2, method 1).
-        static LAST: AtomicU64 = AtomicU64::new(0);
         let wanted = u64::try_from(now.as_millis()).unwrap_or(0) << 12;
         let before = LAST
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
@@ -138,6 +142,12 @@ impl Ids for RandomIds {
         rest[0] = high;
         rest[1] = low;
         uuid::Builder::from_unix_timestamp_millis(tick >> 12, &rest).into_uuid()
+    }
+
+    fn continue_after(&self, last: Uuid) {
+        // 48 bits of milliseconds, 4 of version, 12 of counter.
+        let head = u64::try_from(last.as_u128() >> 64).unwrap_or_default();
+        LAST.fetch_max(((head >> 16) << 12) | (head & 0x0fff), Ordering::Relaxed);
     }
 
     fn fill(&self, bytes: &mut [u8]) {
@@ -169,6 +179,10 @@ impl Ids for SequentialIds {
         let mut rest = [0_u8; 10];
         rest[2..].copy_from_slice(&self.next().to_be_bytes());
         uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
+    }
+
+    fn continue_after(&self, _last: Uuid) {
+        // The counter rises whatever the time says, and starts anew in each test.
     }
 
     fn fill(&self, bytes: &mut [u8]) {

@@ -186,3 +186,34 @@ async fn a_closing_program_takes_no_new_work() {
     let error = call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap_err();
     assert_eq!(error.status, 503);
 }
+
+#[tokio::test]
+async fn ids_rise_across_a_restart_also_if_the_clock_was_set_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = start(dir.path()).await;
+    let flow = import_gate(&app, &FlowOptions::sync()).await;
+    let stopped = call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    app.shutdown().await;
+
+    // What a run a day later would have left.
+    let store = Store::open(Options::new(dir.path()), Arc::new(SystemClock)).unwrap();
+    let id = stopped["executionId"].as_str().unwrap().parse().unwrap();
+    let mut execution: Execution = store.execution(id).unwrap().unwrap();
+    let tomorrow = execution.created_at.plus(std::time::Duration::from_secs(86_400));
+    let millis = u64::try_from(tomorrow.as_millis()).unwrap();
+    let later = uuid::Builder::from_unix_timestamp_millis(millis, &[0xff; 10]).into_uuid();
+    execution.id = countersign_domain::ExecutionId::from_uuid(later);
+    let mut changes = Changes::new();
+    changes.put_execution(&execution);
+    store.commit(changes).await.unwrap();
+    store.close().await;
+    drop(store);
+
+    let app = start(dir.path()).await;
+    let stopped = call(&app, &flow.id, json!({ "item": "v2" })).await.unwrap();
+    let id: uuid::Uuid = stopped["executionId"].as_str().unwrap().parse().unwrap();
+    assert!(id > later, "{id} is listed after {later}");
+    let asked: uuid::Uuid = pending(&app)[0].id.parse().unwrap();
+    assert!(asked > later, "and the newest question is the first in the list");
+    app.shutdown().await;
+}
