@@ -50,7 +50,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 fn start_and_run(arguments: &Arguments) -> anyhow::Result<u8> {
     let environment = |name: &str| std::env::var(name).ok();
-    let config = Config::load(&arguments.flags(), environment)?;
+    let config = Config::load(&arguments.flags(), |name| std::env::var_os(name))?;
     log_to_stderr(&config.log)?;
     lifecycle::require_display(environment)?;
     webkit::work_around_known_faults()?;

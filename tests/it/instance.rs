@@ -141,3 +141,87 @@ fn configuration_comes_from_file_environment_and_flag_in_this_order() {
         "the file is named"
     );
 }
+
+/// Starts it with what `arrange` says, and gives back its exit status and what it said.
+fn ended(arrange: impl FnOnce(&mut std::process::Command)) -> (Option<i32>, String) {
+    let setup = installation();
+    let mut command = setup.command();
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    arrange(&mut command);
+    let mut child = command.spawn().expect("it starts");
+    let status = wait_for_end(&mut child, Duration::from_secs(10));
+    let said = std::io::read_to_string(child.stderr.take().expect("standard error")).expect("text");
+    (status.code(), said)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_token_file_that_is_a_link_is_neither_trusted_nor_touched() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let setup = installation();
+    let outside = setup.folder().join("outside");
+    std::fs::write(&outside, "a text of somebody else, longer than a token").expect("a file");
+    std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o644)).expect("its rights");
+    drop(setup.start());
+    let token = setup.data_dir().join("api-token");
+    std::fs::remove_file(&token).expect("the token goes");
+    std::os::unix::fs::symlink(&outside, &token).expect("a link");
+    let output = setup.command().output().expect("it ends by itself");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("api-token"), "{said}");
+    let mode = std::fs::metadata(&outside)
+        .expect("it is there")
+        .permissions()
+        .mode()
+        & 0o777;
+    assert_eq!(mode, 0o644, "the rights of the other file stay");
+
+    // A text that is no token is replaced by one.
+    std::fs::remove_file(&token).expect("the link goes");
+    std::fs::write(&token, "several words, which no header of a call could carry").expect("a file");
+    drop(setup.start());
+    let made = std::fs::read_to_string(&token).expect("a token");
+    assert!(
+        made.trim().len() == 64 && made.trim().bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{made}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_told_and_an_empty_one_is_not_set() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let no_text = std::ffi::OsStr::from_bytes(b"127.0.0.1:\xff");
+    let (status, said) = ended(|command| {
+        command.env("COUNTERSIGN_LISTEN", no_text);
+    });
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("COUNTERSIGN_LISTEN"), "{said}");
+
+    let setup = installation().with_environment("COUNTERSIGN_OUTBOUND_LOOPBACK", "");
+    drop(setup.start());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let setup = installation();
+    let _serve = setup.start();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("the device");
+    let output = setup
+        .bare_command()
+        .arg("--data-dir")
+        .arg(setup.data_dir())
+        .arg("list")
+        .stdout(full)
+        .output()
+        .expect("the command runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot be written"));
+}

@@ -434,7 +434,7 @@ async fn open_store(dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, StartErr
         Ok(Ok(store)) => Ok(store),
         Ok(Err(error @ OpenError::InUse { .. })) => Err(StartError::InUse(error.to_string())),
         Ok(Err(error)) => {
-            let problem = error.to_string();
+            let problem = "its storage cannot be opened".to_owned();
             Err(StartError::DataFolder {
                 folder,
                 problem,

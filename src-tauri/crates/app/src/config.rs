@@ -4,6 +4,7 @@
 //! `COUNTERSIGN_*`, flags. What the settings panel changes lies in the store, between the file and the
 //! environment.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -85,7 +86,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// The retry plan cannot be used.
-    #[error("{origin}: retry-plan-seconds: {problem}")]
+    #[error("{origin}: retry-plan-seconds cannot be used")]
     RetryPlan {
         /// Where it was said.
         origin: &'static str,
@@ -117,6 +118,12 @@ pub enum ConfigError {
         /// What was said.
         text: String,
     },
+    /// A variable holds bytes that are no text.
+    #[error("{name} is not text in UTF-8")]
+    NotText {
+        /// The variable.
+        name: &'static str,
+    },
     /// There is no home folder to put data in.
     #[error("no folder for data was found: set COUNTERSIGN_DATA_DIR or use --data-dir")]
     NoDataDir,
@@ -137,13 +144,20 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] naming the place of the mistake.
-    pub fn load(flags: &Flags, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+    pub fn load(flags: &Flags, environment: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        // A variable that is empty counts as not set.
+        let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let data_dir = match &flags.data_dir {
             Some(dir) => dir.clone(),
-            None => match environment("COUNTERSIGN_DATA_DIR").filter(|dir| !dir.is_empty()) {
+            None => match set("COUNTERSIGN_DATA_DIR") {
                 Some(dir) => PathBuf::from(dir),
-                None => default_data_dir(&environment).ok_or(ConfigError::NoDataDir)?,
+                None => default_data_dir(&set).ok_or(ConfigError::NoDataDir)?,
             },
+        };
+        let word = |name: &'static str| match set(name).map(OsString::into_string) {
+            None => Ok(None),
+            Some(Ok(text)) => Ok(Some(text)),
+            Some(Err(_)) => Err(ConfigError::NotText { name }),
         };
         let file = read_file(&data_dir.join(CONFIG_FILE))?;
 
@@ -151,10 +165,7 @@ impl Config {
             Some(text) => loopback_address(&text, CONFIG_FILE)?,
             None => loopback_address(DEFAULT_LISTEN, "default")?,
         };
-        let forced_listen = match (
-            &flags.listen,
-            environment("COUNTERSIGN_LISTEN").filter(|text| !text.is_empty()),
-        ) {
+        let forced_listen = match (&flags.listen, word("COUNTERSIGN_LISTEN")?) {
             (Some(text), _) => Some(loopback_address(text, "--listen")?),
             (None, Some(text)) => Some(loopback_address(&text, "COUNTERSIGN_LISTEN")?),
             (None, None) => None,
@@ -162,13 +173,10 @@ impl Config {
         let log = flags
             .log
             .clone()
-            .or_else(|| environment("COUNTERSIGN_LOG"))
+            .or(word("COUNTERSIGN_LOG")?)
             .or(file.log)
             .unwrap_or_else(|| "warn,countersign=info".to_owned());
-        let outbound_loopback = match (
-            &flags.outbound_loopback,
-            environment("COUNTERSIGN_OUTBOUND_LOOPBACK"),
-        ) {
+        let outbound_loopback = match (&flags.outbound_loopback, word("COUNTERSIGN_OUTBOUND_LOOPBACK")?) {
             (Some(word), _) => loopback_policy(word, "--outbound-loopback")?,
             (None, Some(word)) => loopback_policy(&word, "COUNTERSIGN_OUTBOUND_LOOPBACK")?,
             (None, None) => match file.outbound_loopback {
@@ -176,11 +184,7 @@ impl Config {
                 None => LoopbackPolicy::Configured,
             },
         };
-        let keychain = match (
-            &flags.keychain,
-            environment("COUNTERSIGN_KEYCHAIN"),
-            file.keychain,
-        ) {
+        let keychain = match (&flags.keychain, word("COUNTERSIGN_KEYCHAIN")?, file.keychain) {
             (Some(word), _, _) => keychain_use(word, "--keychain")?,
             (None, Some(word), _) => keychain_use(&word, "COUNTERSIGN_KEYCHAIN")?,
             (None, None, Some(word)) => keychain_use(&word, CONFIG_FILE)?,
@@ -195,8 +199,7 @@ impl Config {
         };
         let person = ["USER", "LOGNAME", "USERNAME"]
             .into_iter()
-            .find_map(&environment)
-            .filter(|n| !n.is_empty());
+            .find_map(|name| set(name)?.into_string().ok());
         Ok(Self {
             data_dir,
             forced_listen,
@@ -300,12 +303,8 @@ fn keychain_use(word: &str, origin: &'static str) -> Result<KeychainUse, ConfigE
     }
 }
 
-fn default_data_dir(environment: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let set = |name: &str| {
-        environment(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+fn default_data_dir(environment: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name: &str| environment(name).map(PathBuf::from);
     if cfg!(windows) {
         set("LOCALAPPDATA").map(|dir| dir.join("Countersign"))
     } else if cfg!(target_os = "macos") {

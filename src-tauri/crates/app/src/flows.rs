@@ -298,9 +298,14 @@ impl App {
     }
 
     /// What will not work although the flow could be imported.
-    fn problems_of(&self, plan: &Plan) -> Vec<String> {
+    fn problems_of(&self, plan: &Plan, has_webhook_secret: bool) -> Vec<String> {
         let start = plan.start();
         let mut problems = Vec::new();
+        if start.signature.is_some() && start.trigger == StartTrigger::WebhookTrigger && !has_webhook_secret {
+            problems.push(
+                "Every call is refused until it has a secret for its signatures. Create one here.".to_owned(),
+            );
+        }
         if start.trigger == StartTrigger::Unknown {
             problems.push("Its Start does not say what begins a run, so nothing can start it.".to_owned());
         }
@@ -377,7 +382,7 @@ impl App {
             schedule: self
                 .inner
                 .schedule_view(flow.id, flow.updated_at, start.schedule.as_ref())?,
-            problems: self.problems_of(&plan),
+            problems: self.problems_of(&plan, has_webhook_secret),
             notes: notes_of(&plan),
             pending: u32::try_from(self.inner.store.pending_count_of_flow(flow.id)).unwrap_or(u32::MAX),
             created_date: flow.created_at.to_string(),

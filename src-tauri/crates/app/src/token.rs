@@ -28,14 +28,27 @@ impl ApiToken {
     /// The file can be neither read nor written.
     pub(crate) fn open(dir: &Path, ids: &dyn Ids) -> std::io::Result<Self> {
         let path = dir.join(TOKEN_FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) if text.trim().len() >= 32 => {
-                keep_private(&path)?;
-                text.trim().to_owned()
+        // A link would lead to a file of somebody else's, whose rights and text are not ours to change or to trust.
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if !found.is_file() => {
+                return Err(std::io::Error::other(
+                    "api-token in the data folder is a link or no file. Remove it, and a new token is made",
+                ));
             }
-            Ok(_) => create(&path, ids)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&path, ids)?,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let text = create(&path, ids)?;
+                return Ok(Self { path, text });
+            }
             Err(error) => return Err(error),
+        }
+        let text = std::fs::read_to_string(&path)?;
+        let text = match token_in(&text) {
+            Some(token) => {
+                keep_private(&path)?;
+                token.to_owned()
+            }
+            None => create(&path, ids)?,
         };
         Ok(Self { path, text })
     }
@@ -47,6 +60,12 @@ impl ApiToken {
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// The token in the text of its file: one word of at least 32 visible characters, such as a header can carry.
+fn token_in(text: &str) -> Option<&str> {
+    let token = text.trim();
+    (token.len() >= 32 && token.bytes().all(|byte| byte.is_ascii_graphic())).then_some(token)
 }
 
 /// A file that was copied or edited may have got other rights.

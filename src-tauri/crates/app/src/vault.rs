@@ -558,7 +558,11 @@ fn keep_private(path: &Path) -> Result<(), VaultError> {
         path: path.to_owned(),
         source,
     };
-    let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
+    let found = fs::symlink_metadata(path).map_err(failed)?;
+    if !found.is_file() {
+        return Err(failed(io::Error::other("it is a link or no file")));
+    }
+    let mode = found.permissions().mode();
     if mode & 0o077 != 0 {
         tracing::warn!(path = %path.display(), "the key file could be read by others; its permissions were narrowed");
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;

@@ -28,7 +28,7 @@ pub(crate) fn config(target: &Target, flags: Flags) -> Result<Config, Failure> {
         data_dir: target.data_dir.clone(),
         ..flags
     };
-    Config::load(&flags, |name| std::env::var(name).ok())
+    Config::load(&flags, |name| std::env::var_os(name))
         .map_err(|error| Failure::usage(format!("{}.", with_causes(&error))))
 }
 

@@ -9,7 +9,7 @@ use countersign_domain::{Clock as _, SystemClock, Timestamp, display_line};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// Where a command prints.
 #[derive(Debug)]
@@ -56,8 +56,13 @@ impl Output {
 /// Prints a line. A reader that has gone away, as in `countersign list | head -1`, is no failure.
 fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            complain(&format!("countersign: the answer cannot be written: {error}"));
+            std::process::exit(i32::from(Exit::Failed.status()));
+        }
     }
 }
 

@@ -13,16 +13,36 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Creates the folder if needed and takes it away from everybody else.
+/// What shows that a folder is one of this program's.
+const OURS: [&str; 4] = ["countersign.lock", "countersign.toml", "journal.jsonl", "db"];
+
+/// Creates the folder if needed and takes it away from everybody else. A folder that others can read and that holds
+/// other files is left as it is and refused: narrowing it would take those files from whoever uses them.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    let new = !path.exists();
     std::fs::create_dir_all(path)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        if std::fs::metadata(path)?.permissions().mode() & 0o777 != 0o700 {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        if mode == 0o700 {
+            return Ok(());
         }
+        if mode & 0o300 != 0o300 {
+            return Err(io::Error::other(
+                "nothing may be written to it; give yourself that right",
+            ));
+        }
+        let ours = new || OURS.iter().any(|name| path.join(name).exists());
+        if !ours && mode & 0o077 != 0 && std::fs::read_dir(path)?.next().is_some() {
+            return Err(io::Error::other(
+                "others may read it, and other files lie in it; name a folder of its own",
+            ));
+        }
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
     }
+    #[cfg(not(unix))]
+    let _ = new;
     Ok(())
 }
 

@@ -34,7 +34,7 @@ const CACHE: u64 = 64 << 20;
 pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<(Writer, Vec<String>), OpenError> {
     let dir = &options.dir;
     let new = !dir.exists();
-    disk::private_folder(dir).map_err(|error| OpenError::io("create the data folder", dir, error))?;
+    disk::private_folder(dir).map_err(|error| OpenError::io("use as data folder", dir, error))?;
     let lock = lock(dir)?;
     // Without colons, which Windows does not allow in names.
     let stamp = clock.now().to_string().replace(':', "-");

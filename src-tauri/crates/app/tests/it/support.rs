@@ -29,7 +29,7 @@ pub(crate) async fn start_at(dir: &Path, notifier: Box<dyn Notifier>, clock: Arc
         keychain: Some("off".to_owned()),
         ..Flags::default()
     };
-    let config = Config::load(&flags, |name| (name == "USER").then(|| "mika".to_owned())).unwrap();
+    let config = Config::load(&flags, |name| (name == "USER").then(|| "mika".into())).unwrap();
     App::start(Options {
         config,
         notifier,

@@ -105,3 +105,40 @@ async fn an_outbox_of_ten_thousand_opens_and_is_read_fast() {
     assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
     println!("opened an outbox of 10,000 in {opened:?}, had read it after {elapsed:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_others_is_refused_and_left_as_it_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let parent = tempfile::tempdir().unwrap();
+    let open = |name: &str| Store::open(Options::new(parent.path().join(name)), Arc::new(SystemClock));
+    let make = |name: &str, mode: u32, file: Option<&str>| {
+        let path = parent.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        if let Some(file) = file {
+            std::fs::write(path.join(file), "").unwrap();
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let mode = |name: &str| {
+        std::fs::metadata(parent.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o7777
+    };
+    make("shared", 0o1777, Some("foreign"));
+    make("closed", 0o555, None);
+    make("empty", 0o755, None);
+    make("configured", 0o755, Some("countersign.toml"));
+    for (name, before) in [("shared", 0o1777), ("closed", 0o555)] {
+        assert!(open(name).is_err(), "{name}");
+        assert_eq!(mode(name), before, "{name}");
+        assert!(!parent.path().join(name).join("countersign.lock").exists());
+    }
+    for name in ["empty", "configured"] {
+        assert!(open(name).is_ok(), "{name}");
+        assert_eq!(mode(name), 0o700, "{name}");
+    }
+}
