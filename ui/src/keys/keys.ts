@@ -68,3 +68,14 @@ export function useKeys(handlers: Handlers): void {
     return () => window.removeEventListener("keydown", listen, { capture: true });
   }, []);
 }
+
+/** The keys that move in a list. Arrow keys belong to the widget that has the focus; without one they move too. */
+export function useListKeys(move: (step: 1 | -1) => boolean): void {
+  const fromPage = (event: KeyboardEvent) => event.target === document.body;
+  useKeys({
+    j: () => move(1),
+    k: () => move(-1),
+    ArrowDown: (event) => fromPage(event) && move(1),
+    ArrowUp: (event) => fromPage(event) && move(-1),
+  });
+}

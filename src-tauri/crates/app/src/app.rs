@@ -12,9 +12,8 @@ use countersign_keychain::Keychain;
 use countersign_model::ModelClient;
 use countersign_notify::{BrokerHandle, Notifier};
 use countersign_script::{Engine, Limits};
-use countersign_store::{ApprovalQuery, CallbackQuery, ExecutionQuery, OpenError, Store, StoreError};
+use countersign_store::{OpenError, Store, StoreError};
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use crate::config::{Config, KeychainUse};
 use crate::connections::Connection;
@@ -141,7 +140,10 @@ impl App {
             }
         };
         let store = open_store(&dir, clock.clone()).await?;
-        if let Some(newest) = newest_id(&store).map_err(|error| unusable("it is damaged", error.into()))? {
+        if let Some(newest) = store
+            .newest_id()
+            .map_err(|error| unusable("it is damaged", error.into()))?
+        {
             ids.continue_after(newest);
         }
         let keychain = (config.keychain == KeychainUse::Auto).then_some(keychain);
@@ -392,37 +394,6 @@ impl Inner {
 pub(crate) fn storage(error: StoreError) -> Error {
     let message = "The storage failed. What was acknowledged is kept; nothing of this request was. Try again, and if it stays so, start Countersign again.";
     Error::new(ErrorCode::StorageUnavailable, message).caused_by(error)
-}
-
-/// The largest of the ordered ids that were given so far.
-fn newest_id(store: &Store) -> Result<Option<Uuid>, StoreError> {
-    let execution = store.executions(&ExecutionQuery {
-        limit: 1,
-        ..ExecutionQuery::default()
-    })?;
-    let approval = store.approvals(&ApprovalQuery {
-        limit: 1,
-        ..ApprovalQuery::default()
-    })?;
-    let callback = store.callbacks(&CallbackQuery {
-        limit: 1,
-        ..CallbackQuery::default()
-    })?;
-    let ids = [
-        execution
-            .items
-            .first()
-            .map(|execution| Uuid::from_bytes(*execution.id.as_bytes())),
-        approval
-            .items
-            .first()
-            .map(|approval| Uuid::from_bytes(*approval.id.as_bytes())),
-        callback
-            .items
-            .first()
-            .map(|callback| Uuid::from_bytes(*callback.id.as_bytes())),
-    ];
-    Ok(ids.into_iter().flatten().max())
 }
 
 /// Opening waits for a lock and reads files, so it happens off the async threads.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use countersign_domain::{DocumentHash, ErrorCode, FlowId, Outcome, Timestamp, display_line};
+use countersign_domain::{DocumentHash, ErrorCode, Outcome, Timestamp, display_line};
 use countersign_flow::{
     Advance, Answer, CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Incoming, Lookup, ModelReply,
     ModelRequest, Passage, Plan, Run, RunInput, Script, StartTrigger,
@@ -14,8 +14,7 @@ use uuid::Uuid;
 
 use crate::app::Inner;
 use crate::explain::Redact;
-use crate::flows::no_such_flow;
-use crate::host::RunHost;
+use crate::host::{RunHost, run_script};
 use crate::view::{DryRunOutcome, DryRunQuestion, DryRunRequest, DryRunView};
 use crate::webhook::{WebhookRequest, incoming};
 use crate::{App, Error};
@@ -39,9 +38,7 @@ impl App {
     /// [`ErrorCode::RunFailed`] if it takes longer than a minute.
     pub async fn dry_run(&self, id: &str, request: DryRunRequest) -> Result<DryRunView, Error> {
         self.ready()?;
-        let parsed =
-            FlowId::from_url(id).map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
-        let live = self.inner.flows.get(parsed).ok_or_else(|| no_such_flow(id))?;
+        let live = self.live_flow(id)?;
         let incoming = given(&live.plan, id, &request)?;
         let name = || self.inner.ids.random().to_string();
         let chat_id = name();
@@ -235,12 +232,7 @@ impl Host for DryHost<'_> {
     }
 
     fn script(&self, script: Script) -> HostFuture<'_, Result<Option<Value>, String>> {
-        Box::pin(async move {
-            let ran = self
-                .scripts
-                .run(&script.code, script.globals, &script.idempotency_key);
-            ran.await.map_err(|error| error.to_string())
-        })
+        run_script(&self.scripts, script)
     }
 
     fn model(&self, request: ModelRequest) -> HostFuture<'_, Result<ModelReply, String>> {

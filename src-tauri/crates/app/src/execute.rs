@@ -166,6 +166,21 @@ impl App {
         })
     }
 
+    /// Puts a run together that somebody here or a schedule starts, in a chat of its own, and that nobody waits for.
+    pub(crate) fn begin_unattended(&self, live: Arc<LiveFlow>, incoming: Incoming) -> Result<Begun, Error> {
+        self.begin(Trigger {
+            live,
+            incoming,
+            chat_id: self.inner.ids.random().to_string(),
+            session_id: None,
+            history: None,
+            fresh_chat: true,
+            signed: false,
+            mode: ResponseMode::Async,
+            caller_callback_url: None,
+        })
+    }
+
     /// Makes an asynchronous run durable together with these changes, so that a restart runs it, and lets it go on
     /// by itself.
     pub(crate) async fn run_behind(&self, mut begun: Begun, mut changes: Changes) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Executions, as the management API shows them.
 
-use countersign_domain::{ErrorCode, Execution, ExecutionId, ExecutionState, FlowId};
+use countersign_domain::{ErrorCode, Execution, ExecutionId, ExecutionState, FlowId, InvalidId};
 use countersign_flow::Run;
 
 use crate::app::storage;
@@ -32,12 +32,8 @@ impl App {
     /// [`ErrorCode::Invalid`] for a state that does not exist.
     pub fn executions(&self, query: &ExecutionQuery) -> Result<(Vec<ExecutionView>, usize), Error> {
         let state = state_named(query.state.as_deref())?;
-        let flow = match query.flow.as_deref() {
-            None | Some("") => None,
-            Some(id) => match FlowId::from_url(id) {
-                Ok(id) => Some(id),
-                Err(_) => return Ok((Vec::new(), 0)),
-            },
+        let Ok(flow) = flow_named(query.flow.as_deref()) else {
+            return Ok((Vec::new(), 0));
         };
         let limit = query.limit.clamp(1, 200);
         let skip = query.page.max(1).saturating_sub(1).saturating_mul(limit);
@@ -68,6 +64,13 @@ impl App {
         let stored = self.inner.store.execution(parsed).map_err(storage)?;
         stored.ok_or_else(|| no_such_execution(id))
     }
+}
+
+/// The flow that a filter names; none if it names none. A word that is no id stands for a flow without runs.
+pub(crate) fn flow_named(word: Option<&str>) -> Result<Option<FlowId>, InvalidId> {
+    word.filter(|word| !word.is_empty())
+        .map(FlowId::from_url)
+        .transpose()
 }
 
 /// The state that a filter names; none if it names none.

@@ -278,10 +278,13 @@ impl App {
     }
 
     pub(crate) fn stored_flow(&self, id: &str) -> Result<Flow, Error> {
-        let parsed =
-            FlowId::from_url(id).map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
-        let stored = self.inner.store.flow(parsed).map_err(storage)?;
+        let stored = self.inner.store.flow(flow_id(id)?).map_err(storage)?;
         stored.ok_or_else(|| no_such_flow(id))
+    }
+
+    /// The flow of this id, ready to run.
+    pub(crate) fn live_flow(&self, id: &str) -> Result<Arc<LiveFlow>, Error> {
+        self.inner.flows.get(flow_id(id)?).ok_or_else(|| no_such_flow(id))
     }
 
     fn document_of(&self, flow: &Flow) -> Result<String, Error> {
@@ -464,6 +467,11 @@ impl Inner {
             .caused_by(error)
         })
     }
+}
+
+/// The id of a flow as a caller wrote it; the refusal is in Flowise's words.
+pub(crate) fn flow_id(text: &str) -> Result<FlowId, Error> {
+    FlowId::from_url(text).map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))
 }
 
 /// There is nothing under this id, in Flowise's words.

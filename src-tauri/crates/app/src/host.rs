@@ -8,7 +8,7 @@ use countersign_flow::{
     CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Lookup, ModelReply, ModelRequest, Passage, Plan,
     RunEvent, Script,
 };
-use countersign_script::{Fetch, FetchFuture, FetchRequest, FetchResponse};
+use countersign_script::{Engine, Fetch, FetchFuture, FetchRequest, FetchResponse};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -69,6 +69,14 @@ impl Fetch for ScriptRequests {
             })
         })
     }
+}
+
+/// Runs a script as [`Host::script`] promises it.
+pub(crate) fn run_script(engine: &Engine, script: Script) -> HostFuture<'_, Result<Option<Value>, String>> {
+    Box::pin(async move {
+        let ran = engine.run(&script.code, script.globals, &script.idempotency_key);
+        ran.await.map_err(|error| error.to_string())
+    })
 }
 
 /// What a run may ask of the world.
@@ -144,13 +152,7 @@ impl Host for RunHost<'_> {
     }
 
     fn script(&self, script: Script) -> HostFuture<'_, Result<Option<Value>, String>> {
-        Box::pin(async move {
-            let ran = self
-                .inner
-                .scripts
-                .run(&script.code, script.globals, &script.idempotency_key);
-            ran.await.map_err(|error| error.to_string())
-        })
+        run_script(&self.inner.scripts, script)
     }
 
     fn model(&self, request: ModelRequest) -> HostFuture<'_, Result<ModelReply, String>> {

@@ -1,11 +1,10 @@
 //! The prediction API: starts flows by a chat message or a form, and answers their approvals.
 
-use countersign_domain::{ErrorCode, FlowId, ResponseMode, Role};
+use countersign_domain::{ErrorCode, ResponseMode, Role};
 use countersign_flow::{Incoming, PastMessage, RUN_FAILED, StartTrigger};
 use serde_json::Value;
 
 use crate::execute::Trigger;
-use crate::flows::no_such_flow;
 use crate::webhook::{WebhookReply, as_text, given_chat, human_input};
 use crate::{App, Error};
 
@@ -33,10 +32,7 @@ impl App {
     pub async fn predict(&self, request: PredictionRequest) -> Result<WebhookReply, Error> {
         self.ready()?;
         let answer = human_input(request.field("humanInput"))?;
-        let id = FlowId::from_url(&request.flow_id)
-            .map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
-        let live = self.inner.flows.get(id);
-        let live = live.ok_or_else(|| no_such_flow(&request.flow_id))?;
+        let live = self.live_flow(&request.flow_id)?;
         let start = live.plan.start();
         let refused = |why: String| Err(Error::new(ErrorCode::RunFailed, format!("{RUN_FAILED}{why}")));
         if start.trigger == StartTrigger::WebhookTrigger {
@@ -51,7 +47,7 @@ impl App {
             .is_some_and(|wish| *wish == true || *wish == "true");
         let chat_id = given_chat(request.field("chatId"))?;
         if let Some(answer) = answer {
-            return self.resume_chat(id, chat_id, answer, streams).await;
+            return self.resume_chat(live.flow.id, chat_id, answer, streams).await;
         }
         let form = request.field("form").filter(|form| form.is_object()).cloned();
         let question = request.field("question").map(as_text);

@@ -1,15 +1,13 @@
 //! Runs as people see them: in lists, one by one, and started by a person.
 
-use countersign_domain::{ErrorCode, Execution, ExecutionId, FlowId, ResponseMode, display_line};
+use countersign_domain::{ErrorCode, Execution, ExecutionId, display_line};
 use countersign_flow::{Incoming, RUN_FAILED, StartTrigger};
 use serde_json::{Map, Value};
 
 use crate::app::storage;
 use crate::approvals::{cursor, limit};
-use crate::execute::Trigger;
-use crate::executions::state_named;
+use crate::executions::{flow_named, state_named};
 use crate::explain::Redact;
-use crate::flows::no_such_flow;
 use crate::view::{FlowStart, FormView, RunPage, RunQuery, RunSummary};
 use crate::{App, Error};
 
@@ -22,17 +20,11 @@ impl App {
     /// # Errors
     /// [`ErrorCode::Invalid`] for a state, limit or cursor without meaning.
     pub fn runs(&self, query: &RunQuery) -> Result<RunPage, Error> {
-        let flow = match query.flow.as_deref() {
-            None | Some("") => None,
-            Some(id) => match FlowId::from_url(id) {
-                Ok(id) => Some(id),
-                Err(_) => {
-                    return Ok(RunPage {
-                        runs: Vec::new(),
-                        next: None,
-                    });
-                }
-            },
+        let Ok(flow) = flow_named(query.flow.as_deref()) else {
+            return Ok(RunPage {
+                runs: Vec::new(),
+                next: None,
+            });
         };
         let page = self
             .inner
@@ -68,9 +60,7 @@ impl App {
     /// the field of its form that does not fit. Then nothing was started.
     pub async fn start_flow(&self, id: &str, start: FlowStart) -> Result<RunSummary, Error> {
         self.ready()?;
-        let parsed =
-            FlowId::from_url(id).map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
-        let live = self.inner.flows.get(parsed).ok_or_else(|| no_such_flow(id))?;
+        let live = self.live_flow(id)?;
         let invalid = |message: &str| Err(Error::new(ErrorCode::Invalid, message));
         let settings = live.plan.start();
         let incoming = match (settings.trigger, start.form, start.question) {
@@ -85,17 +75,7 @@ impl App {
             (StartTrigger::ChatInput, ..) => return invalid("This flow starts with a message. Write one."),
             _ => return invalid("This flow is not started by a person."),
         };
-        let begun = self.begin(Trigger {
-            live,
-            incoming,
-            chat_id: self.inner.ids.random().to_string(),
-            session_id: None,
-            history: None,
-            fresh_chat: true,
-            signed: false,
-            mode: ResponseMode::Async,
-            caller_callback_url: None,
-        })?;
+        let begun = self.begin_unattended(live, incoming)?;
         let id = begun.execution.id.to_string();
         self.run_behind(begun, countersign_store::Changes::new()).await?;
         self.run(&id)

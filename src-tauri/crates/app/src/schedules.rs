@@ -7,14 +7,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use countersign_domain::{
-    ErrorCode, Execution, ExecutionId, ExecutionState, FlowId, ResponseMode, Timestamp, display_line,
+    ErrorCode, Execution, ExecutionId, ExecutionState, FlowId, Timestamp, display_line,
 };
 use countersign_flow::Schedule;
 use countersign_store::{Changes, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::app::{Inner, storage};
-use crate::execute::{Trigger, not_json};
+use crate::execute::not_json;
 use crate::flows::LiveFlow;
 use crate::view::{
     EventView, MissedRuns, OverlappingRuns, ScheduleChange, ScheduleMoment, ScheduleOutcome, ScheduleView,
@@ -165,12 +165,17 @@ impl App {
         if !kept.enabled {
             return Ok(None);
         }
+        let moment = |due: Timestamp, outcome, count, execution: Option<ExecutionId>| ScheduleMoment {
+            due: due.to_string(),
+            at: now.to_string(),
+            outcome,
+            count,
+            execution_id: execution.map(|id| id.to_string()),
+        };
         match self.inner.due(schedule, &kept, now).map_err(storage)? {
             // From where it counts is kept, else it would begin to count anew at each look.
             Due::Nothing if before.is_none_or(|before| before.after != kept.after) => {
-                let mut changes = Changes::new();
-                put(&mut changes, id, &kept)?;
-                self.inner.store.commit(changes).await.map_err(storage)?;
+                self.inner.keep(id, &kept).await?;
             }
             Due::Nothing => {}
             Due::LeaveOut {
@@ -180,46 +185,19 @@ impl App {
                 waits,
             } => {
                 kept.after = due;
-                kept.tell(ScheduleMoment {
-                    due: due.to_string(),
-                    at: now.to_string(),
-                    outcome,
-                    count,
-                    execution_id: waits.map(|id| id.to_string()),
-                });
-                let mut changes = Changes::new();
-                put(&mut changes, id, &kept)?;
-                self.inner.store.commit(changes).await.map_err(storage)?;
+                kept.tell(moment(due, outcome, count, waits));
+                self.inner.keep(id, &kept).await?;
                 self.inner.events.tell(EventView::Flows);
             }
             Due::Start { due, missed } => {
                 kept.after = due;
-                let begun = self.begin(Trigger {
-                    live: live.clone(),
-                    incoming: schedule.input(),
-                    chat_id: self.inner.ids.random().to_string(),
-                    session_id: None,
-                    history: None,
-                    fresh_chat: true,
-                    signed: false,
-                    mode: ResponseMode::Async,
-                    caller_callback_url: None,
-                })?;
-                let moment = |outcome, count, execution: Option<ExecutionId>| ScheduleMoment {
-                    due: due.to_string(),
-                    at: now.to_string(),
-                    outcome,
-                    count,
-                    execution_id: execution.map(|id| id.to_string()),
-                };
+                let begun = self.begin_unattended(live.clone(), schedule.input())?;
                 if missed > 0 {
-                    kept.tell(moment(ScheduleOutcome::Missed, missed, None));
+                    kept.tell(moment(due, ScheduleOutcome::Missed, missed, None));
                 }
-                kept.tell(moment(ScheduleOutcome::Started, 1, Some(begun.execution.id)));
                 kept.last = Some(begun.execution.id);
-                let mut changes = Changes::new();
-                put(&mut changes, id, &kept)?;
-                self.run_behind(begun, changes).await?;
+                kept.tell(moment(due, ScheduleOutcome::Started, 1, kept.last));
+                self.run_behind(begun, changes_of(id, &kept)?).await?;
                 self.inner.events.tell(EventView::Flows);
             }
         }
@@ -262,9 +240,7 @@ impl App {
         }
         kept.missed = change.missed.unwrap_or(kept.missed);
         kept.overlap = change.overlap.unwrap_or(kept.overlap);
-        let mut changes = Changes::new();
-        put(&mut changes, flow.id, &kept)?;
-        self.inner.store.commit(changes).await.map_err(storage)?;
+        self.inner.keep(flow.id, &kept).await?;
         self.inner.events.tell(EventView::Flows);
         Ok(view(schedule, kept, now))
     }
@@ -305,6 +281,10 @@ async fn look(weak: &Weak<Inner>) -> Option<(Option<Timestamp>, Timestamp)> {
 }
 
 impl Inner {
+    async fn keep(&self, id: FlowId, kept: &Kept) -> Result<(), Error> {
+        self.store.commit(changes_of(id, kept)?).await.map_err(storage)
+    }
+
     fn due(&self, schedule: &Schedule, kept: &Kept, now: Timestamp) -> Result<Due, StoreError> {
         let Some(due) = schedule.last_until(now).filter(|due| *due > kept.after) else {
             return Ok(Due::Nothing);
@@ -363,9 +343,10 @@ fn is_under_way(execution: &Execution) -> bool {
     )
 }
 
-fn put(changes: &mut Changes, id: FlowId, kept: &Kept) -> Result<(), Error> {
+fn changes_of(id: FlowId, kept: &Kept) -> Result<Changes, Error> {
+    let mut changes = Changes::new();
     changes.put_setting(&schedule_key(id), &serde_json::to_value(kept).map_err(not_json)?);
-    Ok(())
+    Ok(changes)
 }
 
 fn view(schedule: &Schedule, kept: Kept, now: Timestamp) -> ScheduleView {

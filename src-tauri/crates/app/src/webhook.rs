@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::app::storage;
 use crate::decide::Answer;
 use crate::execute::{Begun, Caller, Ending};
-use crate::flows::{LiveFlow, no_such_flow, response_mode};
+use crate::flows::{LiveFlow, flow_id, no_such_flow, response_mode};
 use crate::stream::{RunStream, listen};
 use crate::{App, Error};
 
@@ -106,7 +106,7 @@ impl App {
             ));
         }
         let chat_id = given_chat(request.field("chatId"))?;
-        let id = flow_id(&request)?;
+        let id = called_flow_id(&request)?;
         let live = self.inner.flows.get(id);
         match human_input {
             Some(answer) => self.resume(request, id, live, chat_id, answer).await,
@@ -367,9 +367,8 @@ fn streams(plan: &Plan) -> bool {
     plan.start().response_mode == countersign_flow::ResponseMode::Stream
 }
 
-fn flow_id(request: &WebhookRequest) -> Result<FlowId, Error> {
-    let id = FlowId::from_url(&request.flow_id)
-        .map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))?;
+fn called_flow_id(request: &WebhookRequest) -> Result<FlowId, Error> {
+    let id = flow_id(&request.flow_id)?;
     // Ids are looked up as they are written, in lower case.
     if request.flow_id.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(no_such_flow(&request.flow_id));

@@ -1,6 +1,6 @@
 //! `run --dry`.
 
-use std::io::Read as _;
+use std::path::Path;
 
 use countersign_app::view::{DryRunOutcome, DryRunView, FlowView, StepStateView, StepView};
 use countersign_domain::{Outcome, display_text};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::args::Run;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
+use crate::input;
 use crate::output::{Output, cell};
 
 /// The longest line of what a step made.
@@ -59,16 +60,8 @@ async fn flow_id(client: &Client, named: &str) -> Result<String, Failure> {
 fn body_of(given: &str) -> Result<Value, Failure> {
     let text = match given.strip_prefix('@') {
         None => given.to_owned(),
-        Some("-") => {
-            let mut text = String::new();
-            std::io::stdin()
-                .lock()
-                .read_to_string(&mut text)
-                .map_err(|error| Failure::failed(format!("The standard input cannot be read: {error}.")))?;
-            text
-        }
-        Some(file) => std::fs::read_to_string(file)
-            .map_err(|error| Failure::failed(format!("{file} cannot be read: {error}.")))?,
+        Some(file) => String::from_utf8(input::read(Path::new(file), "body")?)
+            .map_err(|_| Failure::failed(format!("{file} is not text.")))?,
     };
     Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }

@@ -1,6 +1,5 @@
 //! `import` and `flows`.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use countersign_app::view::FlowView;
@@ -10,10 +9,8 @@ use serde_json::{Value, json};
 use crate::args::Import;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
+use crate::input;
 use crate::output::{Output, cell, table};
-
-/// The largest file that is read. The server's own limit is smaller; this one only guards the command's memory.
-const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 
 /// `countersign import FILE`
 pub(crate) async fn import(client: &Client, arguments: &Import, output: &Output) -> Result<Exit, Failure> {
@@ -60,25 +57,9 @@ fn import_body(text: String, name: Option<&str>, stem: &str) -> Value {
 }
 
 fn read_flow(path: &Path) -> Result<String, Failure> {
-    let shown = path.display();
-    let unreadable = |error: std::io::Error| Failure::failed(format!("{shown} cannot be read: {error}."));
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        std::io::stdin()
-            .lock()
-            .take(LARGEST_FILE + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-    } else {
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        file.take(LARGEST_FILE + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-    }
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LARGEST_FILE {
-        return Err(Failure::failed(format!("{shown} is larger than any flow.")));
-    }
+    let bytes = input::read(path, "flow")?;
     String::from_utf8(bytes).map_err(|_| {
+        let shown = path.display();
         Failure::failed(format!(
             "{shown} is not a flow: it is not text. Export the flow in Flowise as JSON and import that file."
         ))

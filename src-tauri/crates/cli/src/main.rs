@@ -10,6 +10,7 @@ mod doctor;
 mod dry_run;
 mod exit;
 mod flows;
+mod input;
 mod locate;
 mod output;
 mod serve;

@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use crate::journal::JOURNAL_FILE;
+use crate::open::{ENGINE, LOCK_FILE};
+
 /// Makes new names in this folder durable. Only Unix has the call; elsewhere the file system does it itself.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
@@ -14,7 +17,7 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// What shows that a folder is one of this program's.
-const OURS: [&str; 4] = ["countersign.lock", "countersign.toml", "journal.jsonl", "db"];
+const OURS: [&str; 4] = [LOCK_FILE, "countersign.toml", JOURNAL_FILE, ENGINE];
 
 /// Creates the folder if needed and takes it away from everybody else. A folder that others can read and that holds
 /// other files is left as it is and refused: narrowing it would take those files from whoever uses them.

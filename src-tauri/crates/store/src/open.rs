@@ -22,8 +22,8 @@ use crate::writer::{Failure, Writer, error_chain};
 use crate::{OpenError, Options, StoreError};
 
 /// sled's folder in the data folder.
-const ENGINE: &str = "db";
-const LOCK_FILE: &str = "countersign.lock";
+pub(crate) const ENGINE: &str = "db";
+pub(crate) const LOCK_FILE: &str = "countersign.lock";
 /// sled may let go of its lock a moment after it was dropped (sled#1289), and a program that is just closing
 /// holds ours a moment longer.
 const LOCK_PATIENCE: Duration = Duration::from_millis(1500);

@@ -438,6 +438,18 @@ impl Shared {
             })
     }
 
+    pub(crate) fn newest_id(&self) -> Result<Option<IdBytes>, StoreError> {
+        let tree = self.tree()?;
+        let execution = self.listings(&tree, None).next().transpose()?;
+        let mut newest = execution.map(|listing| listing.id);
+        for tag in [key::APPROVAL, key::CALLBACK] {
+            if let Some(key) = tree.range(before(tag, None)).rev().keys_of().next() {
+                newest = newest.max(key::id_of(&key?));
+            }
+        }
+        Ok(newest)
+    }
+
     pub(crate) fn execution_count(&self, query: &ExecutionQuery) -> Result<usize, StoreError> {
         let tree = self.tree()?;
         let mut count = 0;

@@ -12,6 +12,7 @@ use countersign_domain::{
 };
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, oneshot};
+use uuid::Uuid;
 
 use crate::blob::BlobHash;
 use crate::changes::Changes;
@@ -317,6 +318,14 @@ impl Store {
     /// As [`Self::flow`].
     pub fn executions(&self, query: &ExecutionQuery) -> Result<Page<Execution>, StoreError> {
         self.read(|shared| shared.executions(query))
+    }
+
+    /// The largest of the time-ordered identifiers of executions, approvals and callbacks. Reads none of them.
+    ///
+    /// # Errors
+    /// As [`Self::flow`].
+    pub fn newest_id(&self) -> Result<Option<Uuid>, StoreError> {
+        self.read(|shared| Ok(shared.newest_id()?.map(Uuid::from_bytes)))
     }
 
     /// How many executions match, whatever `skip` and `limit` say. Walks the list entries of all executions.

@@ -2,13 +2,15 @@ import { useEffect, useMemo, useRef, useState } from "react";
 
 import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import { Kbd } from "../../components/Button";
+import { NewRows } from "../../components/NewRows";
 import { type Row, Rows, type RowsHandle } from "../../components/Rows";
 import { ListBar, ListGroup, Split } from "../../components/Split";
 import { DetailSkeleton, Failure, RowsSkeleton } from "../../components/States";
 import { Time } from "../../components/Time";
+import { useSteadyList } from "../../components/steady";
 import { useApprovals, useApprovalsAhead, useStatus } from "../../data/queries";
 import { aroundOf } from "../../data/summary";
-import { useKeys } from "../../keys/keys";
+import { useKeys, useListKeys } from "../../keys/keys";
 import { useSideBySide } from "../../shell/media";
 import { go, useRoute } from "../../shell/router";
 import { InboxDetail, type Next } from "./InboxDetail";
@@ -16,7 +18,6 @@ import styles from "./Inbox.module.css";
 import { NothingWaits } from "./Nothing";
 import { useGuard } from "./guard";
 import { useAutoChoice, useWholeList } from "./hooks";
-import { useSteadyList } from "./steady";
 
 function matches(approval: ApprovalSummary, words: string[]): boolean {
   const text = `${approval.title} ${approval.flowName} ${approval.nodeLabel} ${approval.body}`.toLowerCase();
@@ -100,6 +101,11 @@ export function InboxPage() {
     else setTimeout(() => sheetTitle.current?.focus(), 0);
   }
 
+  function showFresh() {
+    steady.release();
+    list.current?.scrollToTop();
+  }
+
   function move(step: 1 | -1): boolean {
     if (!sideBySide && id !== undefined) {
       const index = waiting.findIndex(({ item }) => item.id === id);
@@ -109,8 +115,7 @@ export function InboxPage() {
     }
     const index = waiting.findIndex(({ item }) => item.id === id);
     if (index === 0 && step === -1 && steady.fresh.length > 0) {
-      steady.release();
-      list.current?.scrollToTop();
+      showFresh();
       return true;
     }
     const target = waiting[index === -1 ? 0 : index + step];
@@ -120,14 +125,8 @@ export function InboxPage() {
     return true;
   }
 
-  /** Arrow keys belong to the widget that has the focus; without one they move in the list. */
-  const fromPage = (event: KeyboardEvent) => event.target === document.body;
-
+  useListKeys(move);
   useKeys({
-    j: () => move(1),
-    k: () => move(-1),
-    ArrowDown: (event) => fromPage(event) && move(1),
-    ArrowUp: (event) => fromPage(event) && move(-1),
     "/": () => {
       if (searchField.current === null) return false;
       searchField.current.focus();
@@ -182,16 +181,7 @@ export function InboxPage() {
       <ListGroup
         aside={
           steady.fresh.length > 0 ? (
-            <button
-              type="button"
-              className={styles.fresh}
-              onClick={() => {
-                steady.release();
-                list.current?.scrollToTop();
-              }}
-            >
-              {steady.fresh.length === 1 ? "1 new, show" : `${steady.fresh.length} new, show`}
-            </button>
+            <NewRows count={steady.fresh.length} onShow={showFresh} />
           ) : words.length > 0 ? (
             `${found.length} found`
           ) : (

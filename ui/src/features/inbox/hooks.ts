@@ -2,9 +2,9 @@ import type { UseInfiniteQueryResult } from "@tanstack/react-query";
 import { useEffect } from "react";
 
 import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
+import type { Steady } from "../../components/steady";
 import { go } from "../../shell/router";
 import type { Guard } from "./guard";
-import type { Steady } from "./steady";
 
 /** A search looks at everything, so it reads the pages that are not here yet. */
 export function useWholeList(query: UseInfiniteQueryResult, wanted: boolean): void {

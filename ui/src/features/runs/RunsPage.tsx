@@ -3,17 +3,18 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { ExecutionState } from "../../bindings/ExecutionState";
 import type { RunSummary } from "../../bindings/RunSummary";
 import { Button } from "../../components/Button";
+import { NewRows } from "../../components/NewRows";
 import { type Row, Rows, type RowsHandle } from "../../components/Rows";
 import { Select } from "../../components/Select";
 import { ListBar, ListGroup, Split } from "../../components/Split";
 import { DetailSkeleton, Empty, Failure, RowsSkeleton } from "../../components/States";
 import { Time } from "../../components/Time";
+import { useSteadyList } from "../../components/steady";
 import { took } from "../../components/time";
 import { type RunFilter, useFlows, useRuns } from "../../data/queries";
-import { useKeys } from "../../keys/keys";
+import { useKeys, useListKeys } from "../../keys/keys";
 import { useSideBySide } from "../../shell/media";
 import { go, useRoute } from "../../shell/router";
-import { useSteadyList } from "../inbox/steady";
 import { runWords } from "../run/words";
 import { lastFilter } from "./filter";
 import { RunDetail } from "./RunDetail";
@@ -86,11 +87,15 @@ export function RunsPage() {
     go("runs", undefined, { replace: true });
   }
 
+  function showFresh() {
+    steady.release();
+    list.current?.scrollToTop();
+  }
+
   function move(step: 1 | -1): boolean {
     const index = steady.rows.findIndex(({ item }) => item.id === id);
     if (index <= 0 && step === -1 && steady.fresh.length > 0) {
-      steady.release();
-      list.current?.scrollToTop();
+      showFresh();
       return true;
     }
     const target = steady.rows[index === -1 ? 0 : index + step]?.item.id;
@@ -103,14 +108,8 @@ export function RunsPage() {
     return true;
   }
 
-  /** Arrow keys belong to the widget that has the focus; without one they move in the list. */
-  const fromPage = (event: KeyboardEvent) => event.target === document.body;
-
+  useListKeys(move);
   useKeys({
-    j: () => move(1),
-    k: () => move(-1),
-    ArrowDown: (event) => fromPage(event) && move(1),
-    ArrowUp: (event) => fromPage(event) && move(-1),
     Escape: () => {
       if (sideBySide || id === undefined) return false;
       go("runs");
@@ -169,16 +168,7 @@ export function RunsPage() {
           <ListGroup
             aside={
               steady.fresh.length > 0 && (
-                <button
-                  type="button"
-                  className={styles.fresh}
-                  onClick={() => {
-                    steady.release();
-                    list.current?.scrollToTop();
-                  }}
-                >
-                  {steady.fresh.length} new, show
-                </button>
+                <NewRows count={steady.fresh.length} onShow={showFresh} />
               )
             }
           >
