@@ -36,6 +36,17 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Who said what is logged.
+    pub(crate) fn log_origin(&self) -> &'static str {
+        if self.log.is_some() {
+            "--log"
+        } else if std::env::var_os("COUNTERSIGN_LOG").is_some_and(|filter| !filter.is_empty()) {
+            "COUNTERSIGN_LOG"
+        } else {
+            "countersign.toml: log"
+        }
+    }
+
     /// The part that concerns the application as a whole.
     pub(crate) fn flags(&self) -> Flags {
         Flags {

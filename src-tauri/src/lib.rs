@@ -51,7 +51,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
 fn start_and_run(arguments: &Arguments) -> anyhow::Result<u8> {
     let environment = |name: &str| std::env::var(name).ok();
     let config = Config::load(&arguments.flags(), |name| std::env::var_os(name))?;
-    log_to_stderr(&config.log)?;
+    log_to_stderr(&config.log, arguments.log_origin())?;
     lifecycle::require_display(environment)?;
     webkit::work_around_known_faults()?;
 
@@ -177,9 +177,9 @@ fn ready(handle: &tauri::AppHandle, app: &App, hidden: bool) {
     });
 }
 
-fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
+fn log_to_stderr(filter: &str, origin: &str) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).with_context(|| {
-        format!("--log: {filter:?} is not a filter; write for example info or countersign=debug")
+        format!("{origin}: {filter:?} is not a filter; write for example info or countersign=debug")
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)

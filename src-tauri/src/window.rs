@@ -327,7 +327,7 @@ mod tests {
             "#/inbox/0192f0c1-7b1e-7c3a-9d55-0a1b2c3d4e5f",
             "one question"
         );
-        let router = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/ui/src/shell/router.ts"))
+        let router = std::fs::read_to_string(countersign_testkit::checkout().join("ui/src/shell/router.ts"))
             .expect("the router of the page");
         for place in [Place::Inbox, Place::Settings] {
             let page = place.fragment().replace("#/", "");

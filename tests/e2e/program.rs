@@ -39,7 +39,7 @@ pub(crate) fn arguments(data_dir: &Path, more: &[&str]) -> Vec<String> {
 
 /// The page is embedded when the program is compiled; with the placeholder the window has nothing to test.
 pub(crate) fn assert_page_is_built() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui/dist/index.html");
+    let page = countersign_testkit::checkout().join("ui/dist/index.html");
     let text = std::fs::read_to_string(&page).unwrap_or_default();
     assert!(
         !text.is_empty() && !text.contains("data-placeholder"),

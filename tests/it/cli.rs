@@ -245,6 +245,110 @@ fn exit_statuses_are_the_documented_ones() {
 }
 
 #[test]
+fn a_wrong_command_line_is_one_document_for_programs() {
+    let setup = installation();
+    for (arguments, named) in [
+        (&["--json", "nonsense"][..], "nonsense"),
+        (&["--json", "list", "--limit", "0"], "--limit"),
+        (&["show", "--json"], "<ID>"),
+        (&["--json"], "command"),
+    ] {
+        let output = setup.bare_command().args(arguments).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+        let failure: Value = serde_json::from_str(&said).expect("it is JSON");
+        assert_eq!(failure["code"], "usage", "{arguments:?}: {failure}");
+        let message = failure["message"].as_str().expect("a message");
+        assert!(message.contains(named), "{arguments:?}: {message}");
+    }
+    let output = setup.bare_command().args(["nonsense"]).output().expect("it runs");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("Usage:"),
+        "people get the usual text"
+    );
+    let output = setup
+        .bare_command()
+        .args(["--json", "--help"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "help is no failure");
+}
+
+/// A host that works and does not listen, as the desktop while its port is taken.
+fn held(data_dir: &std::path::Path) -> std::fs::File {
+    std::fs::create_dir_all(data_dir).expect("a folder");
+    let lock = std::fs::File::create(data_dir.join("countersign.lock")).expect("a file");
+    lock.lock().expect("the lock");
+    lock
+}
+
+#[test]
+fn who_runs_without_listening_is_told_from_who_does_not_run() {
+    let setup = installation();
+    let console = Console { setup: &setup };
+    let said = |arguments: &[&str]| {
+        let output = console.run(arguments);
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).expect("text");
+        (output.status.code(), text)
+    };
+    let lock = held(&setup.data_dir());
+    let (status, text) = said(&["list"]);
+    assert_eq!(status, Some(3), "{text}");
+    assert!(
+        text.contains("does not listen yet") && !text.contains("Nothing runs"),
+        "{text}"
+    );
+
+    let problem = "Port 18999 is taken by another program. It is tried again by itself.";
+    std::fs::write(setup.data_dir().join("address-problem"), problem).expect("a file");
+    for command in ["list", "doctor"] {
+        let (_, text) = said(&[command]);
+        assert!(
+            text.contains(problem) && !text.contains("Nothing runs") && !text.contains("is free"),
+            "{command}: {text}"
+        );
+    }
+    let (_, text) = said(&["list", "--json"]);
+    let failure: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(failure["code"], "not-listening");
+
+    // A kill leaves the note behind, and the lock not.
+    drop(lock);
+    let (status, text) = said(&["list"]);
+    assert_eq!(status, Some(3), "{text}");
+    assert!(text.contains("Nothing runs") && !text.contains("18999"), "{text}");
+    let _serve = setup.start();
+    console.expect(0, &["list"]);
+    assert!(
+        !setup.data_dir().join("address-problem").exists(),
+        "an old note is gone"
+    );
+}
+
+#[test]
+fn a_data_folder_that_is_a_file_is_named_as_such() {
+    let setup = installation();
+    let file = setup.folder().join("notes.txt");
+    std::fs::write(&file, "text").expect("a file");
+    for command in ["list", "doctor", "serve"] {
+        let output = setup
+            .bare_command()
+            .args([command, "--data-dir"])
+            .arg(&file)
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+        assert!(
+            said.contains(&format!("{} is a file, not a folder", file.display())),
+            "{command}: {said}"
+        );
+    }
+}
+
+#[test]
 fn a_part_of_an_id_must_be_enough() {
     let setup = installation();
     let serve = setup.start();
@@ -283,7 +387,7 @@ fn callbacks_and_doctor_tell_how_it_is() {
     let text = console.expect(0, &["doctor"]);
     assert_eq!(text.lines().count(), 4, "one line each: {text}");
     assert!(
-        text.contains(&serve.address) && text.contains("no notification server"),
+        text.contains(&serve.address) && text.contains("--notifications off"),
         "{text}"
     );
 
@@ -376,6 +480,20 @@ fn what_will_not_work_is_said_at_the_import_and_in_the_list() {
     )));
     let problem = flow["problems"][0].as_str().expect("a problem");
     assert!(text.contains(problem), "{problem:?} is missing in\n{text}");
+    assert!(
+        !problem.contains("Invalid") && !problem.contains(".."),
+        "whole sentences: {problem}"
+    );
+    for secret in ["whsec_not base64", "whsec_"] {
+        let url = "https://ci.example.org/cb";
+        let (text, _) = import(flows::start_reply(&FlowOptions::callback(url, Some(secret))));
+        assert!(text.contains("is not base64"), "{text}");
+    }
+    let (text, _) = import(flows::start_reply(&FlowOptions::callback(
+        "http://169.254.169.254/cb",
+        None,
+    )));
+    assert!(text.contains("ever sent. Its callbacks"), "{text}");
     let (text, _) = import(flows::start_reply(
         &FlowOptions::sync().with(json!({ "startInputType": "telepathy" })),
     ));
@@ -385,7 +503,7 @@ fn what_will_not_work_is_said_at_the_import_and_in_the_list() {
         table.contains("What will not work in odd one") && table.contains(problem),
         "{table}"
     );
-    assert_eq!(serve.get("/api/v1/chatflows").as_array().map(Vec::len), Some(5));
+    assert_eq!(serve.get("/api/v1/chatflows").as_array().map(Vec::len), Some(11));
 }
 
 /// A step with a credential, a variable and a secret of its own, and one that calls a flow.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use countersign_testkit::flows::FlowOptions;
 use countersign_testkit::{flows, wait_for_end};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::installation;
 
@@ -142,6 +142,76 @@ fn configuration_comes_from_file_environment_and_flag_in_this_order() {
     );
 }
 
+#[test]
+fn a_log_filter_that_is_none_is_blamed_on_who_said_it() {
+    for (flag, origin) in [(true, "--log"), (false, "COUNTERSIGN_LOG")] {
+        let (status, said) = ended(|command| {
+            command.env("COUNTERSIGN_LOG", "a=b=c");
+            if flag {
+                command.args(["--log", "a=b=c"]);
+            }
+        });
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains(&format!("{origin}: ")), "{said}");
+        assert!(flag || !said.contains("--log"), "{said}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_is_one_document_whatever_is_logged() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let (status, said) = ended(|command| {
+        command.env("COUNTERSIGN_LOG", "trace");
+        command.args(["--listen", &address]);
+    });
+    // The later flag does not count twice; whichever is refused, it is one document.
+    assert!(matches!(status, Some(2 | 3)), "{said}");
+    let failure: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert!(failure["code"].is_string(), "{failure}");
+
+    let setup = installation();
+    let output = setup
+        .bare_command()
+        .args(["serve", "--json", "--notifications", "off", "--log", "trace"])
+        .args(["--listen", &address, "--data-dir"])
+        .arg(setup.data_dir())
+        .output()
+        .expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let failure: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!(failure["code"], "in-use", "{failure}");
+}
+
+#[test]
+fn the_token_file_is_named_in_full() {
+    let setup = installation();
+    let mut child = setup
+        .bare_command()
+        .current_dir(setup.folder())
+        .args([
+            "serve",
+            "--json",
+            "--notifications",
+            "off",
+            "--listen",
+            "127.0.0.1:0",
+        ])
+        .args(["--data-dir", "here"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(child.stdout.take().expect("standard output"));
+    std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
+    child.kill().expect("it ends");
+    child.wait().expect("it ends");
+    let ready: Value = serde_json::from_str(&line).expect("JSON");
+    let named = std::path::Path::new(ready["tokenFile"].as_str().expect("a path"));
+    assert_eq!(named, setup.folder().join("here").join("api-token"));
+}
+
 /// Starts it with what `arrange` says, and gives back its exit status and what it said.
 fn ended(arrange: impl FnOnce(&mut std::process::Command)) -> (Option<i32>, String) {
     let setup = installation();
@@ -205,23 +275,88 @@ fn a_variable_that_is_no_text_is_told_and_an_empty_one_is_not_set() {
     drop(setup.start());
 }
 
+/// On Linux every sequence of bytes without a slash is a name.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_data_folder_may_have_a_name_that_is_no_text() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let setup = installation();
+    let folder = setup.folder().join(std::ffi::OsStr::from_bytes(b"d\xffta"));
+    let command = |arguments: &[&str]| {
+        let mut command = setup.bare_command();
+        command.env("COUNTERSIGN_DATA_DIR", &folder).args(arguments);
+        command
+    };
+    for for_programs in [true, false] {
+        let mut serve = command(&["serve", "--notifications", "off", "--listen", "127.0.0.1:0"]);
+        if for_programs {
+            serve.arg("--json");
+        }
+        let mut serve = serve.stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut line = String::new();
+        let mut out = std::io::BufReader::new(serve.stdout.take().expect("standard output"));
+        std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
+        let found = command(&["list", "--json"]).output().expect("it runs");
+        serve.kill().expect("it still runs");
+        serve.wait().expect("it ends");
+        assert!(line.contains("127.0.0.1"), "it is ready: {line:?}");
+        assert!(
+            found.status.success(),
+            "{}",
+            String::from_utf8_lossy(&found.stderr)
+        );
+    }
+    assert!(folder.join("api-token").is_file(), "this folder was used");
+    assert!(!setup.folder().join(".local").exists(), "and not the default one");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_lies_under_the_name_of_a_draft_is_not_written_through() {
+    let setup = installation();
+    let outside = setup.folder().join("outside");
+    std::fs::write(&outside, "a text of somebody else").expect("a file");
+    drop(setup.start());
+    for name in ["address.new", "api-token.new", "address-problem.new"] {
+        std::os::unix::fs::symlink(&outside, setup.data_dir().join(name)).expect("a link");
+    }
+    std::fs::remove_file(setup.data_dir().join("api-token")).expect("the token goes");
+    drop(setup.start());
+    let text = std::fs::read_to_string(&outside).expect("it is there");
+    assert_eq!(text, "a text of somebody else");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_answer_that_cannot_be_written_is_no_success() {
     let setup = installation();
     let _serve = setup.start();
-    let full = std::fs::File::options()
-        .write(true)
-        .open("/dev/full")
-        .expect("the device");
-    let output = setup
-        .bare_command()
-        .arg("--data-dir")
-        .arg(setup.data_dir())
-        .arg("list")
-        .stdout(full)
-        .output()
-        .expect("the command runs");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot be written"));
+    for arguments in [
+        &["list"][..],
+        &["list", "--json"],
+        &["doctor", "--json"],
+        &["--help"],
+        &["list", "--help"],
+        &["--version"],
+    ] {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("the device");
+        let output = setup
+            .bare_command()
+            .args(arguments)
+            .env("COUNTERSIGN_DATA_DIR", setup.data_dir())
+            .stdout(full)
+            .output()
+            .expect("the command runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("cannot be written"), "{arguments:?}: {said}");
+        if arguments.contains(&"--json") {
+            let failure: Value = serde_json::from_str(&said).expect("one document");
+            assert_eq!(failure["code"], "failed", "{failure}");
+        }
+    }
 }

@@ -709,3 +709,63 @@ fn edits_and_settings_are_kept_over_a_kill() {
     assert_eq!(settings["callbackUrl"], "https://ci.example.org/cb");
     assert_eq!(settings["retryPlanSeconds"], json!([0, 9]));
 }
+
+/// The journal carries questions and callbacks, but no runs.
+#[test]
+fn a_question_whose_run_is_lost_can_be_taken_back() {
+    let scene = Scene::with_gate(Mode::Async);
+    let chat = scene.ask("v1").chat;
+    scene.receiver.blocking_wait_for(1, SOON);
+    scene.wait_until_on_disk();
+    let Scene {
+        setup,
+        host,
+        receiver,
+        ..
+    } = scene;
+    host.kill();
+    let journal = setup.data_dir().join("journal.jsonl");
+    std::fs::remove_dir_all(setup.data_dir().join("db")).expect("the database goes");
+    let mut text = std::fs::read_to_string(&journal).expect("the journal");
+    text = text.replacen("Gate 0", "Gate 1", 1);
+    std::fs::write(&journal, text).expect("somebody changes it");
+
+    let host = setup.start();
+    let command = |arguments: &[&str]| {
+        let output = setup
+            .bare_command()
+            .arg("--data-dir")
+            .arg(setup.data_dir())
+            .args(arguments)
+            .output()
+            .expect("the command runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (status, said) = command(&["doctor"]);
+    assert!(
+        status == Some(1) && said.contains("journal was changed after it was written"),
+        "the change is told: {said}"
+    );
+    let pending = host.pending();
+    assert_eq!(pending.len(), 1, "the question is back");
+    let id = pending[0]["id"].as_str().expect("an id");
+    let refused = host.decide(id, "approve").expect(410, "nothing goes on");
+    assert_eq!(refused.json()["code"], "run-lost");
+    let (status, said) = command(&["approve", id]);
+    assert!(
+        status == Some(1) && said.contains(&format!("countersign cancel {id}")),
+        "{said}"
+    );
+    assert_eq!(host.pending().len(), 1, "nothing was decided");
+    let (status, said) = command(&["cancel", id]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(host.pending().is_empty());
+    let received = receiver.blocking_wait_for(2, SOON);
+    let told: Vec<_> = received.iter().map(|one| (one.status(), one.chat())).collect();
+    assert_eq!(
+        told,
+        [("STOPPED".to_owned(), chat.clone()), ("ERROR".to_owned(), chat)],
+        "and the receiver hears of it"
+    );
+}

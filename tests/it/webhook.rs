@@ -723,7 +723,7 @@ fn a_callers_callback_url_is_off_unless_allowed_and_only_for_listed_origins() {
 #[test]
 fn a_callers_url_never_reaches_this_machine_by_default() {
     // With one attempt only, so that the refused one is the end of it.
-    let setup = installation().with_config("retry-plan-seconds = [0]\n");
+    let setup = installation().with_config("retry-plan-seconds = [0]\noutbound-loopback = \"allow\"\n");
     let serve = setup.start();
     let receiver = CallbackReceiver::new();
     let flow = serve.import("hello", &flows::start_reply(&FlowOptions::sync()));
@@ -732,6 +732,13 @@ fn a_callers_url_never_reaches_this_machine_by_default() {
     serve
         .manage("PATCH", "/api/v1/settings", Some(&change))
         .expect(200, "settings");
+    serve.kill();
+    // What was allowed then does not count now; and it would not be taken again.
+    let setup = setup.with_config("retry-plan-seconds = [0]\n");
+    let serve = setup.start();
+    let refused = serve.manage("PATCH", "/api/v1/settings", Some(&change));
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert!(refused.text().contains(&origin), "{}", refused.text());
     let path = format!("/api/v1/webhook/{flow}");
     let reply = json_call(
         &serve,

@@ -71,7 +71,7 @@ describe("accessible", () => {
   it("the limits of a flow while they are changed", async () => {
     const { user } = drawApp({ at: "#/flows" });
     await user.clear(await screen.findByRole("textbox", { name: "Time limit" }));
-    await user.type(screen.getByRole("textbox", { name: "Further tries" }), "x");
+    await user.type(screen.getByRole("textbox", { name: "Retries" }), "x");
     await user.click(screen.getByRole("button", { name: "Save limits and retries" }));
     await expectAccessible();
   });

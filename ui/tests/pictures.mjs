@@ -97,6 +97,11 @@ const shots = [
   ["wide-inbox", "#/inbox", { size: wide }],
   ["keys", "#/inbox", { press: "?" }],
   ["decided", "#/inbox", { press: "a", wait: 900 }],
+  ["small-decided", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small, press: "a", wait: 900 }],
+  ["next", "#/inbox/019ab000-0000-7000-8000-000000000106", { click: "What happens next" }],
+  ["note", "#/inbox", { type: ["Note for the requester", "Watched the canary.\nAll quiet, so this can go out now.\nThird line.\nFourth line."] }],
+  ["small-steps", `#/flows/${flow}1`, { size: small, scroll: "steps" }],
+  ["flows-port", `#/flows/${flow}1`, { scenario: "port-taken" }],
 ];
 
 for (const [name, hash, { scenario = "usual", size = usual, press, click, scroll, type, wait }] of shots) {
@@ -123,6 +128,7 @@ for (const [name, hash, { scenario = "usual", size = usual, press, click, scroll
     }
     if (scroll === "plan") await page.getByLabel("When a receiver does not take it").evaluate((field) => field.scrollIntoView({ block: "center" }));
     else if (scroll === "policy") await page.getByRole("form", { name: "Limits and retries" }).evaluate((form) => form.scrollIntoView({ block: "center" }));
+    else if (scroll === "steps") await page.getByRole("region", { name: "Steps" }).evaluate((card) => card.scrollIntoView({ block: "center" }));
     else if (scroll === "body") await page.getByRole("button", { name: "Show all" }).evaluate((button) => button.scrollIntoView({ block: "end" }));
     else if (scroll !== undefined) await page.evaluate((id) => document.getElementById(id)?.scrollIntoView({ behavior: "instant" }), scroll);
     if (press ?? click ?? scroll ?? type) await page.waitForTimeout(wait ?? 300);

@@ -29,7 +29,6 @@ fn refusal(error: countersign_app::Error) -> ErrorView {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     macro_rules! names {
         ($($module:ident :: $name:ident),* $(,)?) => { BTreeSet::from([$(stringify!($name).to_owned()),*]) };
@@ -40,7 +39,7 @@ mod tests {
     }
 
     fn read(path: &str) -> String {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let path = countersign_testkit::checkout().join(path);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 

@@ -19,6 +19,10 @@ ifApproved: Array<string>,
  */
 ifRejected: Array<string>, 
 /**
+ * Why it cannot be answered although it waits, for people; absent as a rule.
+ */
+problem?: string, 
+/**
  * Its id.
  */
 id: string, 

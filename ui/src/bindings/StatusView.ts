@@ -34,6 +34,10 @@ storageProblem: string | null,
  */
 storageRepairs: Array<string>, 
 /**
+ * What of the storage was met damaged since then, for people; empty as a rule.
+ */
+storageDamage: Array<string>, 
+/**
  * Whether this desktop shows tray icons; absent for a host without a tray.
  */
 trayHost: boolean | null, 

@@ -45,23 +45,27 @@ function subscribe(listener: () => void): () => void {
   return () => listeners.delete(listener);
 }
 
-/** The one place where both appear. */
+/** The one place where it is told. */
 export function Announcer() {
-  const { spoken, notice } = useSyncExternalStore(subscribe, () => state);
+  const { spoken } = useSyncExternalStore(subscribe, () => state);
   return (
-    <>
-      <div role="status" aria-live="polite" className="hidden-text">
-        {spoken}
-      </div>
-      {notice !== null && (
-        <div className={styles.notice} data-tone={notice.tone} key={notice.id}>
-          <Icon name={notice.icon} />
-          <span className={styles.text} aria-hidden="true">
-            {notice.text}
-          </span>
-          {notice.href !== undefined && <a href={notice.href}>{notice.link}</a>}
-        </div>
-      )}
-    </>
+    <div role="status" aria-live="polite" className="hidden-text">
+      {spoken}
+    </div>
+  );
+}
+
+/** Where the notice is shown: in the flow of a pane, at its upper or lower edge, so that it lies over nothing. */
+export function NoticePlace({ edge }: { edge: "top" | "bottom" }) {
+  const { notice } = useSyncExternalStore(subscribe, () => state);
+  if (notice === null) return null;
+  return (
+    <div className={styles.notice} data-edge={edge} data-tone={notice.tone} key={notice.id}>
+      <Icon name={notice.icon} />
+      <span className={styles.text} aria-hidden="true">
+        {notice.text}
+      </span>
+      {notice.href !== undefined && <a href={notice.href}>{notice.link}</a>}
+    </div>
   );
 }

@@ -4,10 +4,10 @@ import { CopyButton } from "./CopyButton";
 import { LongText } from "./LongText";
 
 /** Text as it is, in the data font. Scrolls when it is long, so it takes the focus. */
-export function Code({ text, label, plain = false, wrap = true }: { text: string; label: string; plain?: boolean; wrap?: boolean }) {
+export function Code({ text, label, plain = false }: { text: string; label: string; plain?: boolean }) {
   return (
     <pre
-      className={`${styles.code} ${plain ? styles.plain : ""} ${wrap ? "" : styles.unwrapped}`}
+      className={`${styles.code} ${plain ? styles.plain : ""}`}
       // A part that scrolls must be reachable by keyboard.
       tabIndex={0}
       role="region"
@@ -19,10 +19,10 @@ export function Code({ text, label, plain = false, wrap = true }: { text: string
 }
 
 /** Text to take along. */
-export function CopyableCode({ text, label, copy, wrap = true }: { text: string; label: string; copy: string; wrap?: boolean }) {
+export function CopyableCode({ text, label, copy }: { text: string; label: string; copy: string }) {
   return (
     <div className={styles.copyable}>
-      <Code text={text} label={label} wrap={wrap} />
+      <Code text={text} label={label} />
       <CopyButton text={text} label={copy} />
     </div>
   );

@@ -1,6 +1,7 @@
 import type { ReactNode, Ref } from "react";
 
 import { useSideBySide } from "../shell/media";
+import { NoticePlace } from "./Announcer";
 import { Button } from "./Button";
 import styles from "./Split.module.css";
 
@@ -26,16 +27,20 @@ export function Split({
       {(sideBySide || !chosen) && (
         <section className={styles.list} aria-label={listLabel}>
           {list}
+          <NoticePlace edge="bottom" />
         </section>
       )}
       {(sideBySide || chosen) && (
         <section className={styles.detail} aria-label={detailLabel}>
           {!sideBySide && (
-            <div className={styles.back}>
-              <Button kind="quiet" size="small" icon="back" onPress={onBack}>
-                Back
-              </Button>
-            </div>
+            <>
+              <div className={styles.back}>
+                <Button kind="quiet" size="small" icon="back" onPress={onBack}>
+                  Back
+                </Button>
+              </div>
+              <NoticePlace edge="top" />
+            </>
           )}
           {detail}
         </section>

@@ -1,6 +1,7 @@
 import { type ReactNode, type Ref } from "react";
 
 import { PlatformError } from "../platform/platform";
+import { useConnection } from "../shell/connection";
 import { Button } from "./Button";
 import { Icon, type IconName } from "./Icon";
 import styles from "./States.module.css";
@@ -60,15 +61,17 @@ export function Failure({
   retry: () => void;
   level?: "h1" | "h2";
 }) {
+  const connected = useConnection();
   const offline = error instanceof PlatformError && error.code === "offline";
   return (
     <div className={styles.state} role="alert">
       <div className={styles.sign} data-tone="no">
-        <Icon name={offline ? "link" : "warning"} size={26} />
+        <Icon name={offline ? "broken" : "warning"} size={26} />
       </div>
       <Heading className={styles.title}>{title}</Heading>
       <div className={styles.text}>{wordsOf(error)}</div>
-      <Button onPress={retry}>Try again</Button>
+      {/* While there is no connection, the top of the window has the button, and what comes back is read again. */}
+      {offline && !connected ? <p>Trying again automatically.</p> : <Button onPress={retry}>Try again</Button>}
     </div>
   );
 }

@@ -77,6 +77,13 @@ describe("lines", () => {
     expect(lines("", 3)).toEqual([""]);
   });
 
+  it("are broken behind a space, if there is one near the edge", () => {
+    expect(lines("green are all", 6)).toEqual(["green ", "are ", "all"]);
+    expect(lines("green are all", 9)).toEqual(["green are ", "all"]);
+    expect(lines("green \nall", 5)).toEqual(["green \n", "all"]);
+    expect(lines("a bcdefghijkl", 6)).toEqual(["a bcde", "fghijk", "l"]);
+  });
+
   it("are not broken within a letter, and lose nothing", () => {
     expect(lines("a😀b😀", 2)).toEqual(["a", "😀", "b", "😀"]);
     const text = "ab😀\n".repeat(500) + "😀".repeat(500);

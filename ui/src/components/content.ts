@@ -77,6 +77,14 @@ export function contentOfJson(text: string, limit: number): Content {
     : { start: upTo(start, limit), whole: () => prettyJson(text), bytes: byteLength(text) };
 }
 
+/** Where a line that is too long is best broken: behind its last space, if that leaves at least half of it. */
+function breakOf(text: string, from: number, columns: number): number {
+  // The space itself may stand beyond the edge.
+  for (let at = from + columns; at >= from + columns / 2; at -= 1) if (text.charCodeAt(at) === 0x20) return at + 1;
+  const last = text.charCodeAt(from + columns - 1);
+  return from + (last >= 0xd800 && last < 0xdc00 && columns > 1 ? columns - 1 : columns);
+}
+
 /** Where the lines of a text begin if each is at most so many letters long. A line never begins within a letter. */
 export function lineStarts(text: string, columns: number): number[] {
   const starts: number[] = [];
@@ -86,9 +94,9 @@ export function lineStarts(text: string, columns: number): number[] {
     const end = newline === -1 ? text.length : newline;
     starts.push(from);
     while (end - from > columns) {
-      const last = text.charCodeAt(from + columns - 1);
-      from += last >= 0xd800 && last < 0xdc00 && columns > 1 ? columns - 1 : columns;
-      starts.push(from);
+      from = breakOf(text, from, columns);
+      // A space beyond the edge is no line.
+      if (from < end) starts.push(from);
     }
     if (newline === -1) return starts;
     from = newline + 1;

@@ -34,6 +34,7 @@ export const keys = {
   callbacks: (state: CallbackState | "all") => ["callbacks", "list", state] as const,
   callbacksOf: (executionId: string) => ["callbacks", "of", executionId] as const,
   allRuns: ["runs"] as const,
+  interrupted: ["runs", "interrupted"] as const,
   runs: (filter: RunFilter) => ["runs", filter] as const,
   allExecutions: ["execution"] as const,
   execution: (id: string) => ["execution", id] as const,
@@ -198,6 +199,21 @@ export function useRuns(filter: RunFilter) {
   });
 }
 
+/** So many failed runs are looked through. */
+const FAILED = 200;
+
+/** The runs that a restart ended and that can go on, by their ids. Only failed runs can be such. */
+export function useInterruptedRuns() {
+  const platform = usePlatform();
+  return useQuery({
+    queryKey: keys.interrupted,
+    queryFn: async () =>
+      (await platform.listExecutions({ state: "ERROR", limit: FAILED })).runs.filter(({ interrupted }) => interrupted).map(({ id }) => id),
+    // No event tells of a run, so it is looked at again whenever it is shown.
+    staleTime: 0,
+  });
+}
+
 /** How often a run that goes on is looked at, in milliseconds: no event tells when it ends. */
 const RUNNING = 1_500;
 
@@ -254,6 +270,11 @@ export function useCallbackView(id: string) {
 export function useSettings() {
   const platform = usePlatform();
   return useQuery({ queryKey: keys.settings, queryFn: () => platform.getSettings() });
+}
+
+/** Whether the program is known to listen. While it does not, its address may be another program's. */
+export function useListens(): boolean {
+  return (useStatus().data?.address ?? null) !== null;
 }
 
 /** How the app is doing; asked now and then too, so that the foot of the side bar never lies for long. */

@@ -100,16 +100,47 @@ describe("flows", () => {
   it("shows a new secret once", async () => {
     const { user } = drawApp({ at: `#/flows/${DISK}` });
     await shown("Disk remedy");
-    expect(screen.getByText(/Without a secret every call is refused/)).toBeVisible();
+    expect(screen.getByText("Every call is refused until this flow has a secret")).toBeVisible();
     await user.click(screen.getByRole("button", { name: "Create secret" }));
     const dialog = await screen.findByRole("dialog", { name: "The secret of this flow" });
     expect(dialog).toHaveTextContent("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     await user.click(within(dialog).getByRole("button", { name: "Close" }));
     await waitFor(() => expect(document.body).not.toHaveTextContent("whsec_MfKQ9r8"));
     expect(await screen.findByText("Secret stored")).toBeVisible();
+    expect(screen.queryByText("Every call is refused until this flow has a secret")).toBeNull();
     await user.click(screen.getByRole("button", { name: "Remove secret" }));
     await user.click(within(await screen.findByRole("alertdialog")).getByRole("button", { name: "Remove" }));
     expect(await screen.findByText("No secret yet")).toBeVisible();
+  });
+
+  it("says why a secret was not created", async () => {
+    const { platform, user } = drawApp({ at: `#/flows/${DISK}` });
+    await shown("Disk remedy");
+    platform.failNext("createWebhookSecret", new PlatformError("storage-unavailable", "The disk is full."));
+    await user.click(screen.getByRole("button", { name: "Create secret" }));
+    expect(await screen.findByText("It was not created: The disk is full.")).toBeVisible();
+  });
+
+  it("gives no command while the program does not listen: it would go to whoever has the port", async () => {
+    drawApp({ at: "#/flows", scenario: "port-taken" });
+    await shown("Release gate");
+    expect(await screen.findByText("Countersign does not listen at this address now.")).toBeVisible();
+    expect(screen.queryByRole("button", { name: "Copy command" })).toBeNull();
+    expect(document.body).not.toHaveTextContent("curl");
+  });
+
+  it("says how each step is reached", async () => {
+    drawApp({ at: "#/flows" });
+    await shown("Release gate");
+    const steps = within(screen.getByRole("region", { name: "Steps" })).getAllByRole("listitem");
+    expect(steps.map((step) => step.textContent)).toEqual([
+      "Start: webhook",
+      "Human Input: Deploy to production?after 1",
+      "HTTP: Ask the pipeline for the migrationif approved, after 2",
+      "Human Input: Run the migration now?after 3",
+      "Direct Reply: Releasedif approved, after 4",
+      "Direct Reply: Keptif rejected, after 2, or if rejected, after 4",
+    ]);
   });
 
   it("says so when a flow is not there any more", async () => {
@@ -129,6 +160,15 @@ describe("history", () => {
     expect(outcome).toHaveTextContent("Delivered on the 2nd try, 3.1 s after it was written");
     const list = screen.getByRole("grid", { name: "Answered questions" });
     expect(within(list).getByRole("row", { name: /Refund €640.00/ })).toHaveTextContent("Rejected");
+  });
+
+  it("says in the list that a run behind an answer was interrupted, and that it goes on no more", async () => {
+    const { user } = drawApp({ at: "#/history", scenario: "troubled" });
+    const list = await screen.findByRole("grid", { name: "Answered questions" });
+    const row = await within(list).findByRole("row", { name: "Deploy billing 2.3.7 to production? Approved, interrupted" });
+    expect(row).toHaveTextContent(/Interrupted.*Approved · Release gate · mika/);
+    await user.click(await screen.findByRole("button", { name: "Go on from the interrupted step" }));
+    expect(await within(list).findByRole("row", { name: "Deploy billing 2.3.7 to production? Approved" })).toBeVisible();
   });
 
   it("leads to the callback", async () => {
@@ -222,7 +262,10 @@ describe("callbacks", () => {
     expect(cells[1]?.slice(2)).toEqual(["No answer", "10 s", "No answer within 10 s"]);
     expect(screen.getByText(/Not delivered after 4 tries/)).toHaveTextContent(/next try in 1 min/);
     expect(await screen.findByRole("region", { name: "Body" })).toHaveTextContent('"status": "STOPPED"');
-    expect(screen.getByText("1 failing")).toBeVisible();
+    expect(await screen.findByText("1 failing · 1 given up")).toBeVisible();
+    const list = screen.getByRole("grid", { name: "Callbacks" });
+    expect(within(list).getByRole("row", { name: "Disk remedy: a question waits, 127.0.0.1:9093" })).toBeVisible();
+    expect(within(list).getByRole("row", { name: "Disk remedy: finished, 127.0.0.1:9093" })).toHaveTextContent("Waits for the one before");
   });
 
   it("shows the rest while what is sent cannot be read, and tries again", async () => {
@@ -427,7 +470,8 @@ describe("connections", () => {
     const { platform, user } = drawApp({ at: "#/settings" });
     await user.click(await screen.findByRole("button", { name: "Add connection" }));
     await user.type(screen.getByRole("textbox", { name: "Name" }), "Billing API");
-    await user.click(screen.getByRole("radio", { name: "HTTP: key in a header" }));
+    await user.click(screen.getByRole("button", { name: /Kind/ }));
+    await user.click(await screen.findByRole("option", { name: "HTTP: key in a header" }));
     expect(screen.queryByRole("textbox", { name: "Base URL" })).toBeNull();
     await user.type(screen.getByRole("textbox", { name: "Header" }), "X-Api-Key");
     await user.type(screen.getByLabelText("Key"), "s3cret");
@@ -530,12 +574,26 @@ describe("trouble with the whole", () => {
     ["port-taken", "No webhook can arrive", "Choose another port"],
     ["storage-failed", "No new work is taken: the storage failed", "Check again"],
     ["repaired", "The storage was repaired at the start", "Understood"],
-    ["no-notifications", "No notifications on this desktop", "I’ll watch the inbox"],
+    ["no-notifications", "No notifications on this desktop", "Hide this"],
   ] as const)("%s is said with one next step", async (scenario, title, step) => {
     drawApp({ scenario });
     const banner = (await screen.findByText(title)).closest<HTMLElement>("[role]")!;
     expect(within(banner).getAllByRole("button").map((button) => button.textContent)).toEqual([step]);
     await shown("Deploy billing 2.4.0 to production?");
+  });
+
+  it("tells in the foot that no calls are taken while the storage has failed", async () => {
+    drawApp({ scenario: "storage-failed" });
+    const nav = await screen.findByRole("navigation", { name: "Main" });
+    expect(await within(nav).findByText("Listening on 127.0.0.1:8420, taking no calls")).toBeVisible();
+  });
+
+  it("offers one way to try again over a page that has nothing to show", async () => {
+    drawApp({ scenario: "offline" });
+    expect(await screen.findByText("The questions cannot be read")).toBeVisible();
+    expect(screen.getByText("Countersign cannot be reached")).toBeVisible();
+    expect(document.body).not.toHaveTextContent("What you see is from");
+    expect(screen.getAllByRole("button").map((button) => button.textContent)).toEqual(["Try now"]);
   });
 
   it("tells in the foot whether it listens and who shows notifications", async () => {

@@ -10,7 +10,7 @@ export type Handlers = Partial<Record<string, (event: KeyboardEvent) => boolean 
 /** What the help shows, in this order. */
 export const keyHelp: { keys: string[]; says: string }[] = [
   { keys: ["j", "↓"], says: "Next question, or run" },
-  { keys: ["k", "↑"], says: "Question before, or run" },
+  { keys: ["k", "↑"], says: "Previous question, or run" },
   { keys: ["Enter"], says: "Open it" },
   { keys: ["a"], says: "Approve" },
   { keys: ["r"], says: "Reject" },
@@ -18,7 +18,7 @@ export const keyHelp: { keys: string[]; says: string }[] = [
   { keys: ["/"], says: "Search" },
   { keys: ["Esc"], says: "Leave a field, go back" },
   { keys: ["Ctrl", ","], says: "Settings" },
-  { keys: ["?"], says: "These keys" },
+  { keys: ["?"], says: "Show these keys" },
 ];
 
 /** Whether the person is typing text there. */

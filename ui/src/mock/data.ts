@@ -66,6 +66,34 @@ const DEPLOY_DOCUMENT = JSON.stringify({
   edges: [],
 });
 
+/** The ways between the steps of a flow, as exports have them. */
+function ways(...all: [from: string, to: string, output?: number][]) {
+  return all.map(([source, target, output]) => ({
+    source,
+    target,
+    sourceHandle: `${source}-output-${output ?? source.replace(/_\d+$/, "")}`,
+    targetHandle: target,
+  }));
+}
+
+const RELEASE_DOCUMENT = JSON.stringify({
+  nodes: [
+    ...(JSON.parse(DEPLOY_DOCUMENT) as { nodes: object[] }).nodes,
+    ...["humanInputAgentflow_0", "httpAgentflow_0", "humanInputAgentflow_1", "directReplyAgentflow_0", "directReplyAgentflow_1"].map((id) => ({
+      id,
+      data: { name: id.replace(/_\d+$/, ""), inputs: {} },
+    })),
+  ],
+  edges: ways(
+    ["startAgentflow_0", "humanInputAgentflow_0"],
+    ["humanInputAgentflow_0", "httpAgentflow_0", 0],
+    ["humanInputAgentflow_0", "directReplyAgentflow_1", 1],
+    ["httpAgentflow_0", "humanInputAgentflow_1"],
+    ["humanInputAgentflow_1", "directReplyAgentflow_0", 0],
+    ["humanInputAgentflow_1", "directReplyAgentflow_1", 1],
+  ),
+});
+
 const OPEN_DOCUMENT = JSON.stringify({
   nodes: [
     {
@@ -163,7 +191,7 @@ export function makeWorld(now: number): World {
       id: "5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e01",
       name: "Release gate",
       type: "AGENTFLOW",
-      flowData: DEPLOY_DOCUMENT,
+      flowData: RELEASE_DOCUMENT,
       webhookUrl: "http://127.0.0.1:8420/api/v1/webhook/5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7e01",
       method: "POST",
       responseMode: "async",
@@ -689,6 +717,7 @@ export function makeWorld(now: number): World {
       notifications,
       storageProblem: null,
       storageRepairs: [],
+      storageDamage: [],
       trayHost: true,
       version: "0.1.0",
       hasFlows: true,

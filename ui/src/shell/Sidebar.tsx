@@ -25,12 +25,18 @@ function Health() {
     );
   }
   if (data === undefined) return null;
-  const { notifications } = data;
+  const { notifications, address, storageProblem } = data;
+  const health =
+    address === null
+      ? "Not listening"
+      : storageProblem === null
+        ? `Listening on ${address}`
+        : `Listening on ${address}, taking no calls`;
   return (
     <>
       <div className={styles.health}>
-        <span className={styles.dot} data-tone={data.address === null ? "warn" : "yes"} />
-        <span>{data.address === null ? "Not listening" : `Listening on ${data.address}`}</span>
+        <span className={styles.dot} data-tone={address === null || storageProblem !== null ? "warn" : "yes"} />
+        <span>{health}</span>
       </div>
       <div className={styles.health}>
         <span className={styles.dot} data-tone={notifications.available ? "yes" : "none"} />

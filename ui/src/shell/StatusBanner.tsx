@@ -1,12 +1,23 @@
+import { type QueryKey, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { Banner } from "../components/Banner";
 import { Button } from "../components/Button";
 import { Time } from "../components/Time";
-import { useStatus } from "../data/queries";
+import { keys, useStatus } from "../data/queries";
 import { usePlatform } from "../platform/context";
 import { useConnection, useLostAt } from "./connection";
-import { go } from "./router";
+import { go, type Page, useRoute } from "./router";
+
+/** What each page cannot do without. */
+const shownOn: Record<Page, QueryKey> = {
+  inbox: keys.pending,
+  flows: keys.flows,
+  runs: keys.allRuns,
+  history: keys.decided,
+  callbacks: keys.allCallbacks,
+  settings: keys.settings,
+};
 
 /** What is wrong with the whole, the gravest first and one at a time, each with one next step. */
 export function StatusBanner() {
@@ -16,6 +27,11 @@ export function StatusBanner() {
   const lostAt = useLostAt();
   const [hidden, setHidden] = useState(false);
   const [repairsSeen, setRepairsSeen] = useState(false);
+  const [damageSeen, setDamageSeen] = useState(0);
+  const client = useQueryClient();
+  const { page } = useRoute();
+  // Whether the page shows anything that was read before.
+  const seen = client.getQueriesData({ queryKey: shownOn[page] }).some(([, data]) => data !== undefined);
 
   if (!connected) {
     return (
@@ -25,12 +41,12 @@ export function StatusBanner() {
         title="Countersign cannot be reached"
         action={<Button onPress={() => platform.reconnect()}>Try now</Button>}
       >
-        {lostAt !== null && (
+        {lostAt !== null && seen && (
           <>
             What you see is from <Time at={new Date(lostAt).toISOString()} as="ago" />.{" "}
           </>
         )}
-        It is tried again by itself. Check that <code>countersign serve</code> still runs and the tunnel is open.
+        Trying again automatically. Check that <code>countersign serve</code> still runs and the tunnel is open.
       </Banner>
     );
   }
@@ -59,6 +75,18 @@ export function StatusBanner() {
       </Banner>
     );
   }
+  if (data.storageDamage.length > damageSeen) {
+    return (
+      <Banner
+        bar
+        tone="warn"
+        title="Something in the data folder is damaged"
+        action={<Button onPress={() => setDamageSeen(data.storageDamage.length)}>Understood</Button>}
+      >
+        {data.storageDamage.join("\n")}
+      </Banner>
+    );
+  }
   if (data.storageRepairs.length > 0 && !repairsSeen) {
     return (
       <Banner
@@ -77,7 +105,7 @@ export function StatusBanner() {
         bar
         tone="plain"
         title="No notifications on this desktop"
-        action={<Button onPress={() => setHidden(true)}>I’ll watch the inbox</Button>}
+        action={<Button onPress={() => setHidden(true)}>Hide this</Button>}
       >
         {data.notifications.note ?? "No notification server answers."} Questions wait here all the same.
       </Banner>

@@ -232,6 +232,45 @@ describe("ten megabytes", () => {
   });
 });
 
+describe("what lies below the edge", () => {
+  it("is shown to be there, and what happens next is one press away", async () => {
+    const { page } = await open("#/inbox/019ab000-0000-7000-8000-000000000107", { width: 800, height: 600 });
+    const way = page.getByRole("button", { name: "What happens next" });
+    const next = page.getByRole("region", { name: "What happens next" });
+    await way.click();
+    await way.waitFor({ state: "detached" });
+    const [card, bar] = await Promise.all([next.boundingBox(), page.getByRole("group", { name: "Your answer" }).boundingBox()]);
+    expect((card?.y ?? 0) + (card?.height ?? 0), "all of it is above the answers").toBeLessThanOrEqual(bar?.y ?? 0);
+  });
+
+  it("is nothing where all is in sight", async () => {
+    const { page } = await open("#/inbox/019ab000-0000-7000-8000-000000000107", { height: 1300 });
+    await page.getByRole("region", { name: "What happens next" }).getByText("Condition: Is there a migration?").waitFor();
+    await page.waitForTimeout(200);
+    expect(await page.getByRole("button", { name: "What happens next" }).count()).toBe(0);
+  });
+});
+
+describe("the notice after an answer", () => {
+  it.each([800, 1280])("lies over nothing, %d wide", async (width) => {
+    const { page } = await open("#/inbox/019ab000-0000-7000-8000-000000000107", { width, height: 600 });
+    await heading(page).waitFor();
+    await page.waitForTimeout(560);
+    await page.keyboard.press("a");
+    const notice = page.locator("[data-edge]");
+    await notice.waitFor();
+    const box = await notice.boundingBox();
+    const others = width === 800 ? page.locator("article") : page.getByRole("grid", { name: "Questions that wait" });
+    // What scrolls beneath ends where its frame ends.
+    const frame = await others.evaluate((element) => {
+      const { top, bottom } = (element.matches("article") ? (element.parentElement ?? element) : element).getBoundingClientRect();
+      return { top, bottom };
+    });
+    const [top, bottom] = [box?.y ?? 0, (box?.y ?? 0) + (box?.height ?? 0)];
+    expect(bottom <= frame.top + 1 || top >= frame.bottom - 1, JSON.stringify({ top, bottom, frame })).toBe(true);
+  });
+});
+
 describe("answering by keyboard", () => {
   it("moves the focus to the next question each time, and ends on the empty desk", async () => {
     const { page, complaints } = await open("#/inbox", { motion: "no-preference" });

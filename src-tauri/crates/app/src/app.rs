@@ -32,6 +32,9 @@ use crate::{Error, OpenRequest, notifications};
 /// The file in the data folder that says where the program listens, for the command line.
 const ADDRESS_FILE: &str = "address";
 
+/// Beside it, why there is no address.
+const ADDRESS_PROBLEM_FILE: &str = "address-problem";
+
 /// How long a shutdown waits for runs that are under way.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
@@ -140,10 +143,9 @@ impl App {
             }
         };
         let store = open_store(&dir, clock.clone()).await?;
-        if let Some(newest) = store
-            .newest_id()
-            .map_err(|error| unusable("it is damaged", error.into()))?
-        {
+        // The clock may have been set back, or may have been far ahead once; the order of ids goes on from there.
+        let newest = store.newest_id();
+        if let Some(newest) = newest.map_err(|error| unusable("it is damaged", error.into()))? {
             ids.continue_after(newest);
         }
         let keychain = (config.keychain == KeychainUse::Auto).then_some(keychain);
@@ -216,10 +218,16 @@ impl App {
         let pending = self.inner.all_pending().map_err(storage)?;
         notifications::show_pending(self, &pending);
         for id in self.inner.store.unfinished_executions().map_err(storage)? {
-            let Some(execution) = self.inner.store.execution(id).map_err(storage)? else {
-                continue;
-            };
-            self.take_up(execution).await?;
+            match self.inner.run_of(id)? {
+                Ok(whole) => self.take_up(whole.execution).await?,
+                // One run that is lost keeps nothing else from going on.
+                Err(lost) => {
+                    tracing::error!(execution = %id, why = lost.why, cause = ?lost.cause, "a run cannot go on after the restart");
+                    if let Some(execution) = lost.execution {
+                        self.end_lost(execution).await?;
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -254,6 +262,14 @@ impl App {
         };
         if let Err(error) = written {
             tracing::warn!(%error, "the address could not be written down; the command line will not find it");
+        }
+        let file = self.inner.config.data_dir.join(ADDRESS_PROBLEM_FILE);
+        let written = match &problem {
+            Some(problem) => write_private(&file, problem),
+            None => std::fs::remove_file(&file).or(Ok(())),
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "why there is no address could not be written down for the command line");
         }
         *self.inner.address.write().unwrap_or_else(PoisonError::into_inner) = Address { bound, problem };
         self.inner.events.tell(EventView::Status);
@@ -290,6 +306,7 @@ impl App {
             notifications: self.inner.notification_view(),
             storage_problem: self.inner.store.failed(),
             storage_repairs: self.inner.store.repairs().to_vec(),
+            storage_damage: self.inner.store.damage(),
             tray_host: *self
                 .inner
                 .tray_host

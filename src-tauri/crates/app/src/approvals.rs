@@ -67,16 +67,20 @@ impl App {
 
     /// An approval with the payload, which lies in its execution.
     fn view_of_approval(&self, approval: &Approval) -> Result<ApprovalView, Error> {
-        let execution = self
-            .inner
-            .store
-            .execution(approval.execution_id)
-            .map_err(storage)?;
-        let payload = match &execution {
-            Some(execution) => read_run(execution)?.payload(),
-            None => serde_json::Value::Null,
+        let (payload, problem) = match self.inner.run_of(approval.execution_id)? {
+            Ok(whole) => (whole.run.payload(), None),
+            Err(lost) => {
+                let run = lost
+                    .execution
+                    .as_ref()
+                    .and_then(|execution| read_run(execution).ok());
+                let payload = run.map_or(serde_json::Value::Null, |run| run.payload());
+                let waits = approval.state == ApprovalState::Pending;
+                (payload, waits.then(|| lost.refuse(approval).message))
+            }
         };
         Ok(ApprovalView {
+            problem,
             summary: ApprovalSummary::whole(approval),
             payload,
             if_approved: approval.question.if_approved.clone(),

@@ -3,7 +3,7 @@
 use countersign_delivery::{Message, SendNowError};
 use countersign_domain::{
     ApprovalId, Callback, CallbackId, CallbackKind, CallbackState, Decision, ErrorCode, Execution,
-    ExecutionId, Timestamp, UrlSource,
+    ExecutionId, FlowId, Timestamp, UrlSource,
 };
 use countersign_flow::{Plan, ResponseMode as StartMode};
 use countersign_signature::Secret;
@@ -22,6 +22,19 @@ pub(crate) enum Content<'a> {
     Data(Box<RawValue>),
     /// `error` of ERROR.
     Error(&'a str),
+}
+
+/// A callback with what it sends.
+pub(crate) type Outgoing = (Callback, String);
+
+/// What a callback reports on.
+pub(crate) struct Subject<'a> {
+    pub(crate) execution_id: ExecutionId,
+    pub(crate) flow_id: FlowId,
+    pub(crate) flow_name: &'a str,
+    pub(crate) chat_id: &'a str,
+    /// The answer that led to it.
+    pub(crate) decision: Option<&'a (ApprovalId, Decision)>,
 }
 
 /// The body of a callback (webhook spec §9). The order of the keys is Flowise's; `countersign` comes on top.
@@ -48,30 +61,48 @@ struct DecisionProof<'a> {
 }
 
 impl Inner {
-    /// Builds the callback that reports on a run, if there is somewhere to send it. The only place where a
-    /// callback's body is made.
+    /// Builds the callback that reports on a run, if there is somewhere to send it.
     pub(crate) fn callback(
         &self,
         begun: &Begun,
         kind: CallbackKind,
         content: Content<'_>,
         now: Timestamp,
-    ) -> Result<Option<(Callback, String)>, Error> {
+    ) -> Result<Option<Outgoing>, Error> {
         let execution = &begun.execution;
-        let Some((url, url_source)) = self.callback_target(execution, &begun.plan) else {
+        let Some(target) = self.callback_target(execution, &begun.plan) else {
             return Ok(None);
         };
+        let subject = Subject {
+            execution_id: execution.id,
+            flow_id: execution.flow_id,
+            flow_name: &execution.flow_name,
+            chat_id: &execution.chat_id,
+            decision: begun.decision.as_ref(),
+        };
+        self.callback_to(subject, target, kind, content, now).map(Some)
+    }
+
+    /// Builds a callback. The only place where a callback's body is made.
+    pub(crate) fn callback_to(
+        &self,
+        subject: Subject<'_>,
+        (url, url_source): (String, UrlSource),
+        kind: CallbackKind,
+        content: Content<'_>,
+        now: Timestamp,
+    ) -> Result<Outgoing, Error> {
         let (data, error) = match content {
             Content::Data(data) => (Some(data), None),
             Content::Error(message) => (None, Some(message)),
         };
-        let countersign = begun.decision.as_ref().map(|(id, decision)| DecisionProof {
+        let countersign = subject.decision.map(|(id, decision)| DecisionProof {
             approval_id: *id,
             decision,
         });
         let body = CallbackBody {
             status: kind,
-            chat_id: &execution.chat_id,
+            chat_id: subject.chat_id,
             data,
             error,
             countersign,
@@ -79,10 +110,10 @@ impl Inner {
         let body = serde_json::to_string(&body).map_err(not_json)?;
         let callback = Callback {
             id: CallbackId::from_uuid(self.ids.ordered(now)),
-            execution_id: execution.id,
-            flow_id: execution.flow_id,
-            flow_name: execution.flow_name.clone(),
-            chat_id: execution.chat_id.clone(),
+            execution_id: subject.execution_id,
+            flow_id: subject.flow_id,
+            flow_name: subject.flow_name.to_owned(),
+            chat_id: subject.chat_id.to_owned(),
             kind,
             url,
             url_source,
@@ -91,7 +122,7 @@ impl Inner {
             created_at: now,
             next_attempt_at: Some(self.retry_plan().first(now)),
         };
-        Ok(Some((callback, body)))
+        Ok((callback, body))
     }
 
     /// Where the callbacks of a run go: the caller's URL where that is allowed, else the flow's, else the
@@ -136,11 +167,15 @@ impl Inner {
         )
     }
 
-    /// The secret that signs a callback: the flow's, else the default of the settings.
+    /// The secret that signs a callback: the flow's, else the default of the settings. Where the run or its document is
+    /// lost, the flow as it is now has to do.
     pub(crate) fn callback_secret(&self, callback: &Callback) -> Result<Option<Secret>, Error> {
-        let own = match self.store.execution(callback.execution_id).map_err(storage)? {
-            Some(execution) => self.plan(&execution.document)?.start().callback_secret.clone(),
-            None => None,
+        let own = match self.execution_and_plan(callback.execution_id)? {
+            Ok((_, plan)) => plan.start().callback_secret.clone(),
+            Err(_) => self
+                .flows
+                .get(callback.flow_id)
+                .and_then(|live| live.plan.start().callback_secret.clone()),
         };
         // An empty text is no secret.
         match own.and_then(|secret| Secret::new(secret).ok()) {

@@ -1,14 +1,14 @@
 //! Taking back what nobody should answer or go on with any more.
 
 use countersign_domain::{
-    AlreadyDecided, Approval, ApprovalState, CallbackKind, ErrorCode, Execution, ExecutionState,
+    AlreadyDecided, Approval, ApprovalState, CallbackKind, ErrorCode, Execution, ExecutionId, ExecutionState,
     JournalEvent, ResponseMode,
 };
-
-use countersign_store::Changes;
+use countersign_store::{Changes, Transaction};
 
 use crate::app::storage;
-use crate::callbacks::Content;
+use crate::callbacks::{Content, Subject};
+use crate::execute::queue;
 use crate::executions::no_such_execution;
 use crate::view::ExecutionView;
 use crate::{App, Error};
@@ -19,33 +19,51 @@ const CANCELLED: &str = "Flow execution was cancelled";
 impl App {
     /// Cancels an execution that waits for a person, or that a restart has ended. A question that waits is taken back,
     /// so that nobody can answer it any more, and the receiver hears of it by an ERROR callback. Of an answer and a
-    /// cancellation at once exactly one counts.
+    /// cancellation at once exactly one counts. Of a run that is lost, its question can be taken back all the same.
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`] for an unknown id; [`ErrorCode::AlreadyDecided`] if an answer came first;
     /// [`ErrorCode::NotWaiting`] for an execution that runs or has ended. In each case nothing was changed.
     pub async fn cancel_execution(&self, id: &str, person: Option<String>) -> Result<ExecutionView, Error> {
         self.ready()?;
-        let stored = self.stored_execution(id)?;
-        let execution_id = stored.id;
+        let execution_id: ExecutionId = id.parse().map_err(|_| no_such_execution(id))?;
+        let (stored, lost) = match self.inner.run_of(execution_id)? {
+            Ok(whole) => (whole.execution, false),
+            Err(lost) => match lost.execution {
+                Some(execution) => (execution, true),
+                None => return self.take_back(execution_id, person).await,
+            },
+        };
         let asked = match stored.approval_id {
             Some(id) => self.inner.store.approval(id).map_err(storage)?,
             None => None,
         };
         can_be_cancelled(&stored, asked)?;
         let now = self.inner.clock.now();
-        // Whoever waited has its answer already; the result of a cancelled run leaves as a callback only.
-        let mut begun = self.begun_again(stored)?;
-        begun.execution.mode = ResponseMode::Async;
         let mut told = Changes::new();
-        let callback = if begun.execution.state == ExecutionState::Stopped {
+        let callback = if stored.state != ExecutionState::Stopped {
+            // That it ended was told when the restart had ended it.
+            None
+        } else if lost {
+            let subject = Subject {
+                execution_id,
+                flow_id: stored.flow_id,
+                flow_name: &stored.flow_name,
+                chat_id: &stored.chat_id,
+                decision: None,
+            };
+            let outgoing = self
+                .inner
+                .callback_without_run(subject, Some(&stored), CANCELLED, now)?;
+            outgoing.map(|outgoing| queue(&mut told, outgoing))
+        } else {
+            // Whoever waited has its answer already; the result of a cancelled run leaves as a callback only.
+            let mut begun = self.begun_again(stored)?;
+            begun.execution.mode = ResponseMode::Async;
             // An earlier answer is not what ended this run.
             begun.decision = None;
             let content = Content::Error(CANCELLED);
             self.queue_callback(&mut told, &begun, CallbackKind::Error, content, now)?
-        } else {
-            // That it ended was told when the restart had ended it.
-            None
         };
         let taken_back = self
             .inner
@@ -61,12 +79,7 @@ impl App {
                 };
                 let taken_back = match can_be_cancelled(&execution, asked)? {
                     Some(mut approval) => {
-                        approval.withdraw()?;
-                        transaction.put_approval(&approval);
-                        transaction.journal(&JournalEvent::ApprovalWithdrawn {
-                            approval: Box::new(approval.clone()),
-                            person,
-                        });
+                        withdraw(transaction, &mut approval, person)?;
                         Some(approval)
                     }
                     None => None,
@@ -88,6 +101,65 @@ impl App {
         self.send(callback);
         self.execution(id)
     }
+
+    /// Takes back the question of a run whose record is lost. There is nothing else left of it.
+    async fn take_back(&self, id: ExecutionId, person: Option<String>) -> Result<ExecutionView, Error> {
+        let asked = self.inner.question_of(id)?;
+        let asked = asked.ok_or_else(|| no_such_execution(id))?;
+        let now = self.inner.clock.now();
+        let subject = Subject {
+            execution_id: id,
+            flow_id: asked.flow_id,
+            flow_name: &asked.flow_name,
+            chat_id: &asked.chat_id,
+            decision: None,
+        };
+        let outgoing = self.inner.callback_without_run(subject, None, CANCELLED, now)?;
+        let mut told = Changes::new();
+        let callback = outgoing.map(|outgoing| queue(&mut told, outgoing));
+        let approval_id = asked.id;
+        let approval = self
+            .inner
+            .store
+            .transact(move |transaction| -> Result<_, Error> {
+                let asked = transaction.approval(approval_id).map_err(storage)?;
+                let mut approval = asked.ok_or_else(|| no_such_execution(id))?;
+                withdraw(transaction, &mut approval, person)?;
+                transaction.apply(told);
+                Ok(approval)
+            })
+            .await
+            .map_err(storage)??;
+        self.inner.events.approval(&approval, None);
+        self.inner.notifications.withdraw(approval.id);
+        self.send(callback);
+        Ok(ExecutionView {
+            id: id.to_string(),
+            execution_data: "[]".to_owned(),
+            state: ExecutionState::Terminated,
+            agentflow_id: approval.flow_id.to_string(),
+            session_id: approval.chat_id,
+            created_date: approval.created_at.to_string(),
+            updated_date: now.to_string(),
+            stopped_date: Some(approval.created_at.to_string()),
+            interrupted: false,
+            execution_data_omitted: true,
+        })
+    }
+}
+
+fn withdraw(
+    transaction: &mut Transaction<'_>,
+    approval: &mut Approval,
+    person: Option<String>,
+) -> Result<(), Error> {
+    approval.withdraw()?;
+    transaction.put_approval(approval);
+    transaction.journal(&JournalEvent::ApprovalWithdrawn {
+        approval: Box::new(approval.clone()),
+        person,
+    });
+    Ok(())
 }
 
 /// The question that waits, for an execution that can be cancelled; none where a restart has ended it.

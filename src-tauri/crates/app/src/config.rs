@@ -74,6 +74,11 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+    /// The data folder is a file.
+    #[error(
+        "the data folder {} is a file, not a folder. Name another one with --data-dir, or move the file away", .0.display()
+    )]
+    NotAFolder(PathBuf),
     /// The file is not TOML, or has a key or value that means nothing. The line itself is not repeated: it may hold
     /// what nobody should read.
     #[error("{} has a mistake in line {line}: {problem}", .path.display())]
@@ -154,6 +159,9 @@ impl Config {
                 None => default_data_dir(&set).ok_or(ConfigError::NoDataDir)?,
             },
         };
+        if data_dir.is_file() {
+            return Err(ConfigError::NotAFolder(data_dir));
+        }
         let word = |name: &'static str| match set(name).map(OsString::into_string) {
             None => Ok(None),
             Some(Ok(text)) => Ok(Some(text)),

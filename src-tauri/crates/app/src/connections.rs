@@ -290,8 +290,15 @@ impl App {
         if let Some(url) = &connection.base_url {
             let checked = self.inner.client.guard().check_url(url, UrlSource::Operator);
             checked.map_err(|refused| {
+                let why = match refused.is_denied() {
+                    true => refused.to_string(),
+                    false => {
+                        "it must be a valid http or https URL without a user name or password".to_owned()
+                    }
+                };
+                let why = why.trim_end_matches('.');
                 Error::invalid(format!(
-                    "The base URL cannot be used: {refused} Nothing was changed."
+                    "The base URL cannot be used: {why}. Nothing was changed."
                 ))
             })?;
         }

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::app::storage;
 use crate::execute::{Begun, raw};
-use crate::executions::read_run;
 use crate::flows::response_mode;
 use crate::host::RunHost;
+use crate::lost::Whole;
 use crate::view::{ApprovalView, DecisionRequest};
 use crate::{App, Error};
 
@@ -54,8 +54,9 @@ impl App {
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`]; [`ErrorCode::AlreadyDecided`] with the approval as it stands;
-    /// [`ErrorCode::ContentChanged`] if the hash is of another text; [`ErrorCode::Invalid`] for a note
-    /// that is too long or not wanted. In each case nothing was changed.
+    /// [`ErrorCode::ContentChanged`] if the hash is of another text; [`ErrorCode::Invalid`] for a note that is too
+    /// long; [`ErrorCode::RunLost`] if the run cannot go on whatever the answer. In each case nothing was changed. A
+    /// note is kept with the decision also where the question did not ask for one.
     pub async fn decide(
         &self,
         id: &str,
@@ -103,13 +104,12 @@ impl App {
             ));
         }
         let now = self.inner.clock.now();
-        let unknown = || no_such_approval(answer.id);
         let approval = self
             .inner
             .store
             .approval(answer.id)
             .map_err(storage)?
-            .ok_or_else(unknown)?;
+            .ok_or_else(|| no_such_approval(answer.id))?;
         if approval.state != ApprovalState::Pending {
             return Err(AlreadyDecided(Box::new(approval)).into());
         }
@@ -123,14 +123,14 @@ impl App {
                 "This answer is for another text than the one that waits. Nothing was decided; look at the approval again.",
             ));
         }
-        let mut execution = self
-            .inner
-            .store
-            .execution(approval.execution_id)
-            .map_err(storage)?
-            .ok_or_else(unknown)?;
-        let plan = self.inner.plan_of(&execution)?;
-        let mut run = read_run(&execution)?;
+        let Whole {
+            mut execution,
+            plan,
+            mut run,
+        } = match self.inner.run_of(approval.execution_id)? {
+            Ok(whole) => whole,
+            Err(lost) => return Err(lost.refuse(&approval)),
+        };
         let past = self.inner.past_history(execution.flow_id, &execution.chat_id)?;
         let run_answer = RunAnswer {
             outcome: answer.outcome,

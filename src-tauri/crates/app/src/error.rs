@@ -60,6 +60,7 @@ fn status(code: ErrorCode) -> u16 {
         ErrorCode::NotFound => 404,
         ErrorCode::MethodNotAllowed => 405,
         ErrorCode::AlreadyDecided | ErrorCode::ContentChanged | ErrorCode::NotWaiting => 409,
+        ErrorCode::RunLost => 410,
         ErrorCode::TooLarge => 413,
         ErrorCode::UnsupportedMediaType => 415,
         ErrorCode::TooManyRequests => 429,

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::app::{Inner, storage};
-use crate::callbacks::Content;
+use crate::callbacks::{Content, Outgoing};
 use crate::executions::{no_such_execution, read_run};
 use crate::flows::LiveFlow;
 use crate::host::RunHost;
@@ -582,16 +582,19 @@ impl App {
         content: Content<'_>,
         now: Timestamp,
     ) -> Result<Option<Callback>, Error> {
-        let Some((callback, body)) = self.inner.callback(begun, kind, content, now)? else {
-            return Ok(None);
-        };
-        changes.put_new_callback(&callback, &body);
-        changes.journal(&JournalEvent::CallbackQueued {
-            callback: Box::new(callback.clone()),
-            body,
-        });
-        Ok(Some(callback))
+        let outgoing = self.inner.callback(begun, kind, content, now)?;
+        Ok(outgoing.map(|outgoing| queue(changes, outgoing)))
     }
+}
+
+/// Adds a new callback to changes, with its line for the journal.
+pub(crate) fn queue(changes: &mut Changes, (callback, body): Outgoing) -> Callback {
+    changes.put_new_callback(&callback, &body);
+    changes.journal(&JournalEvent::CallbackQueued {
+        callback: Box::new(callback.clone()),
+        body,
+    });
+    callback
 }
 
 /// What a stream says about the answer as a whole.
@@ -614,6 +617,10 @@ impl Inner {
     /// What earlier runs under this chat have said, oldest first (execution semantics §9).
     pub(crate) fn past_history(&self, flow: FlowId, chat_id: &str) -> Result<Vec<PastMessage>, Error> {
         let messages = self.store.messages(flow, chat_id).map_err(storage)?;
+        // What is said from now on stands behind them, also if the clock was set back since.
+        if let Some(last) = messages.last() {
+            self.ids.continue_after(last.id.uuid());
+        }
         Ok(messages
             .into_iter()
             .map(|m| PastMessage {

@@ -102,10 +102,16 @@ fn in_list(execution: &Execution) -> Result<ExecutionView, Error> {
 }
 
 fn view(execution: &Execution) -> Result<ExecutionView, Error> {
-    let run = read_run(execution)?;
-    let execution_data = serde_json::to_string(run.records()).map_err(|error| {
-        Error::new(ErrorCode::Internal, "An execution cannot be written as JSON.").caused_by(error)
-    })?;
+    // One whose state cannot be read hides neither that it is there nor any other.
+    let run = read_run(execution)
+        .inspect_err(|error| tracing::error!(%error, source = ?error.source, "an execution is shown without its steps"))
+        .ok();
+    let execution_data = match &run {
+        Some(run) => serde_json::to_string(run.records()).map_err(|error| {
+            Error::new(ErrorCode::Internal, "An execution cannot be written as JSON.").caused_by(error)
+        })?,
+        None => "[]".to_owned(),
+    };
     Ok(ExecutionView {
         id: execution.id.to_string(),
         execution_data,
@@ -116,7 +122,7 @@ fn view(execution: &Execution) -> Result<ExecutionView, Error> {
         updated_date: execution.updated_at.to_string(),
         stopped_date: execution.stopped_at.map(|at| at.to_string()),
         interrupted: execution.interrupted,
-        execution_data_omitted: false,
+        execution_data_omitted: run.is_none(),
     })
 }
 

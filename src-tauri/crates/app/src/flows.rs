@@ -15,6 +15,7 @@ use crate::app::{Inner, storage};
 use crate::connections::WHERE;
 use crate::policies::{policy_key, stored_policy};
 use crate::schedules::schedule_key;
+use crate::settings::is_unambiguous;
 use crate::view::{EventView, FlowStepView, FlowView, FormView};
 use crate::{App, Error};
 
@@ -59,7 +60,10 @@ impl Flows {
                     flows.put(flow, plan.with_policy(policy));
                 }
                 // One flow that does not run must not keep the others from running; it stays in the store.
-                Err(error) => tracing::error!(flow = %flow.id, name = flow.name, %error, "a flow cannot run"),
+                Err(error) => {
+                    let error: &(dyn std::error::Error + 'static) = &error;
+                    tracing::error!(flow = %flow.id, name = flow.name, error, "a flow cannot run");
+                }
             }
         }
         Ok(flows)
@@ -104,6 +108,13 @@ impl Flows {
             .remove(&id);
     }
 
+    /// The text of a document.
+    fn document(&self, store: &Store, hash: &DocumentHash) -> Result<String, DocumentError> {
+        store
+            .document(hash)?
+            .ok_or_else(|| DocumentError::Missing(hash.clone()))
+    }
+
     /// The plan of a document, from memory or from the store.
     pub(crate) fn plan(&self, store: &Store, hash: &DocumentHash) -> Result<Plan, DocumentError> {
         if let Some(plan) = self
@@ -114,10 +125,7 @@ impl Flows {
         {
             return Ok(plan.clone());
         }
-        let text = store
-            .document(hash)?
-            .ok_or_else(|| DocumentError::Missing(hash.clone()))?;
-        let plan = Plan::parse(&text)?;
+        let plan = Plan::parse(&self.document(store, hash)?)?;
         self.plans
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -228,17 +236,23 @@ impl App {
     pub async fn delete_flow(&self, id: &str) -> Result<(), Error> {
         self.ready()?;
         let _alone = self.inner.changing.lock().await;
-        let flow = self.stored_flow(id)?;
+        let flow = flow_id(id)?;
+        match self.inner.store.flow(flow) {
+            // What is damaged can be deleted too.
+            Ok(Some(_)) | Err(StoreError::Damaged { .. }) => {}
+            Ok(None) => return Err(no_such_flow(id)),
+            Err(error) => return Err(storage(error)),
+        }
         let mut changes = Changes::new();
-        changes.delete_flow(flow.id);
-        changes.delete_setting(&policy_key(flow.id));
-        changes.delete_setting(&schedule_key(flow.id));
+        changes.delete_flow(flow);
+        changes.delete_setting(&policy_key(flow));
+        changes.delete_setting(&schedule_key(flow));
         // Who answers a waiting approval by webhook still has to sign.
-        if self.inner.store.pending_count_of_flow(flow.id) == 0 {
-            changes.delete_setting(&webhook_secret_key(flow.id));
+        if self.inner.store.pending_count_of_flow(flow) == 0 {
+            changes.delete_setting(&webhook_secret_key(flow));
         }
         self.inner.store.commit(changes).await.map_err(storage)?;
-        self.inner.flows.remove(flow.id);
+        self.inner.flows.remove(flow);
         self.inner.events.tell(EventView::Flows);
         Ok(())
     }
@@ -284,20 +298,17 @@ impl App {
 
     /// The flow of this id, ready to run.
     pub(crate) fn live_flow(&self, id: &str) -> Result<Arc<LiveFlow>, Error> {
-        self.inner.flows.get(flow_id(id)?).ok_or_else(|| no_such_flow(id))
+        self.inner
+            .flows
+            .get(flow_id(id)?)
+            .ok_or_else(|| self.inner.not_live(id))
     }
 
     fn document_of(&self, flow: &Flow) -> Result<String, Error> {
         self.inner
-            .store
-            .document(&flow.document)
-            .map_err(storage)?
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorCode::Internal,
-                    "The document of this flow is missing. Import it again.",
-                )
-            })
+            .flows
+            .document(&self.inner.store, &flow.document)
+            .map_err(no_document)
     }
 
     /// What will not work although the flow could be imported.
@@ -326,7 +337,23 @@ impl App {
             } else {
                 "The default of the settings is used instead."
             };
-            problems.push(format!("Its callback URL cannot be used: {problem}. {then}"));
+            let why = match problem.strip_prefix("Invalid callbackUrl: ") {
+                Some(rest) => format!("it {rest}"),
+                None => problem,
+            };
+            let why = why.trim_end_matches('.');
+            problems.push(format!("Its callback URL cannot be used: {why}. {then}"));
+        }
+        if start
+            .callback_secret
+            .as_deref()
+            .is_some_and(|secret| !is_unambiguous(secret))
+        {
+            problems.push(
+                "What follows whsec_ in its callback secret is not base64, so receivers would take another key from it \
+                 than Countersign. Correct it in the Start node, or set the secret in the settings instead."
+                    .to_owned(),
+            );
         }
         let needs = plan.needs();
         let missing = needs
@@ -341,28 +368,82 @@ impl App {
         problems
     }
 
+    /// A flow whose document cannot be read is shown all the same, with what is wrong: it can be replaced and deleted,
+    /// and hides no other.
     fn view_of(&self, flow: &Flow) -> Result<FlowView, Error> {
-        let plan = self.inner.plan(&flow.document)?;
-        let start = plan.start();
-        let steps = plan.steps();
-        let base = match self.inner.bound_address() {
-            Some(address) => address.to_string(),
-            None => self.listen_address().to_string(),
-        };
-        let has_webhook_secret = self
-            .inner
-            .store
-            .setting(&webhook_secret_key(flow.id))
-            .map_err(storage)?
-            .is_some();
+        let flows = &self.inner.flows;
+        let text = readable(flows.document(&self.inner.store, &flow.document))?;
+        let plan = readable(flows.plan(&self.inner.store, &flow.document))?;
+        match (text, plan) {
+            (Ok(text), Ok(plan)) => self.view_of_plan(flow, text, &plan),
+            // It goes on with what is in memory.
+            (Err(problem), Ok(plan)) => {
+                let mut view = self.view_of_plan(flow, String::new(), &plan)?;
+                view.problems.insert(0, problem);
+                Ok(view)
+            }
+            (text, Err(problem)) => self.view_without_plan(flow, text.unwrap_or_default(), problem),
+        }
+    }
+
+    fn view_without_plan(&self, flow: &Flow, text: String, problem: String) -> Result<FlowView, Error> {
         Ok(FlowView {
             id: flow.id.to_string(),
             name: flow.name.clone(),
             kind: "AGENTFLOW".to_owned(),
-            flow_data: self.document_of(flow)?,
-            webhook_url: format!("http://{base}/api/v1/webhook/{}", flow.id),
+            flow_data: text,
+            webhook_url: self.webhook_url(flow.id),
+            method: None,
+            response_mode: ResponseMode::Sync,
+            signature: None,
+            has_webhook_secret: self.has_webhook_secret(flow.id)?,
+            callback_url: None,
+            steps: Vec::new(),
+            nodes: Vec::new(),
+            starts_by: StartTrigger::Unknown.into(),
+            form: None,
+            schedule: None,
+            problems: vec![problem],
+            notes: Vec::new(),
+            pending: self.pending_of(flow.id),
+            created_date: flow.created_at.to_string(),
+            updated_date: flow.updated_at.to_string(),
+        })
+    }
+
+    fn webhook_url(&self, id: FlowId) -> String {
+        let base = match self.inner.bound_address() {
+            Some(address) => address.to_string(),
+            None => self.listen_address().to_string(),
+        };
+        format!("http://{base}/api/v1/webhook/{id}")
+    }
+
+    fn has_webhook_secret(&self, id: FlowId) -> Result<bool, Error> {
+        let kept = self
+            .inner
+            .store
+            .setting(&webhook_secret_key(id))
+            .map_err(storage)?;
+        Ok(kept.is_some())
+    }
+
+    fn pending_of(&self, id: FlowId) -> u32 {
+        u32::try_from(self.inner.store.pending_count_of_flow(id)).unwrap_or(u32::MAX)
+    }
+
+    fn view_of_plan(&self, flow: &Flow, text: String, plan: &Plan) -> Result<FlowView, Error> {
+        let start = plan.start();
+        let steps = plan.steps();
+        let has_webhook_secret = self.has_webhook_secret(flow.id)?;
+        Ok(FlowView {
+            id: flow.id.to_string(),
+            name: flow.name.clone(),
+            kind: "AGENTFLOW".to_owned(),
+            flow_data: text,
+            webhook_url: self.webhook_url(flow.id),
             method: start.method.clone(),
-            response_mode: response_mode(&plan),
+            response_mode: response_mode(plan),
             signature: start.signature.as_ref().map(|signature| {
                 match signature.kind {
                     SignatureKind::HmacSha256 => "hmac-sha256",
@@ -371,7 +452,7 @@ impl App {
                 .to_owned()
             }),
             has_webhook_secret,
-            callback_url: self.inner.operator_callback_url(&plan),
+            callback_url: self.inner.operator_callback_url(plan),
             steps: steps
                 .iter()
                 .map(|step| format!("{}: {}", step.kind, step.label))
@@ -385,9 +466,9 @@ impl App {
             schedule: self
                 .inner
                 .schedule_view(flow.id, flow.updated_at, start.schedule.as_ref())?,
-            problems: self.problems_of(&plan, has_webhook_secret),
-            notes: notes_of(&plan),
-            pending: u32::try_from(self.inner.store.pending_count_of_flow(flow.id)).unwrap_or(u32::MAX),
+            problems: self.problems_of(plan, has_webhook_secret),
+            notes: notes_of(plan),
+            pending: self.pending_of(flow.id),
             created_date: flow.created_at.to_string(),
             updated_date: flow.updated_at.to_string(),
         })
@@ -397,14 +478,20 @@ impl App {
 impl Inner {
     /// The plan of a document, as an error for people if there is none.
     pub(crate) fn plan(&self, hash: &DocumentHash) -> Result<Plan, Error> {
-        self.flows.plan(&self.store, hash).map_err(|error| match error {
-            DocumentError::Store(error) => storage(error),
-            other => Error::new(
-                ErrorCode::Internal,
-                "The document of this flow cannot be read any more. Import the flow again; approvals that wait are kept.",
-            )
-            .caused_by(other),
-        })
+        self.flows.plan(&self.store, hash).map_err(no_document)
+    }
+
+    /// What is said of a flow that is not ready to run.
+    pub(crate) fn not_live(&self, id: &str) -> Error {
+        let stored = FlowId::from_url(id).map(|id| self.store.flow(id));
+        match stored {
+            Ok(Ok(Some(flow))) => match self.plan(&flow.document) {
+                Err(error) => error,
+                Ok(_) => no_such_flow(id),
+            },
+            Ok(Err(error)) => storage(error),
+            Ok(Ok(None)) | Err(_) => no_such_flow(id),
+        }
     }
 
     /// What a step needs and does not have here, and what to do about it, for people.
@@ -472,6 +559,36 @@ impl Inner {
 /// The id of a flow as a caller wrote it; the refusal is in Flowise's words.
 pub(crate) fn flow_id(text: &str) -> Result<FlowId, Error> {
     FlowId::from_url(text).map_err(|_| Error::new(ErrorCode::Invalid, "Invalid Chatflow ID"))
+}
+
+/// A document is missing, damaged or does not run any more, for people.
+fn no_document(error: DocumentError) -> Error {
+    match error {
+        DocumentError::Store(error) if !matches!(error, StoreError::Damaged { .. }) => storage(error),
+        other => Error::new(
+            ErrorCode::Internal,
+            "The document of this flow cannot be read any more. Import the flow again; approvals that wait are kept.",
+        )
+        .caused_by(other),
+    }
+}
+
+/// What was read, or what is wrong with it, for people. An error only if nothing can be read at all.
+fn readable<T>(found: Result<T, DocumentError>) -> Result<Result<T, String>, Error> {
+    match found {
+        Ok(found) => Ok(Ok(found)),
+        Err(DocumentError::Store(error)) if !matches!(error, StoreError::Damaged { .. } | StoreError::Read(_)) => {
+            Err(storage(error))
+        }
+        Err(DocumentError::Refused(refusal)) => Ok(Err(format!(
+            "This version cannot run its document: {refusal} Replace it or delete it."
+        ))),
+        Err(_) => Ok(Err(
+            "Its document cannot be read any more, because the data folder is damaged. Replace it with its file, or delete \
+             it."
+                .to_owned(),
+        )),
+    }
 }
 
 /// There is nothing under this id, in Flowise's words.

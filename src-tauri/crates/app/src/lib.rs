@@ -18,6 +18,7 @@ mod executions;
 mod explain;
 mod flows;
 mod host;
+mod lost;
 mod models;
 mod notifications;
 mod outbox;
@@ -41,7 +42,7 @@ pub use countersign_domain::{ErrorCode, Outcome, RandomIds, Surface, SystemClock
 pub use countersign_flow::{OnError, RunPolicy, StepPolicy};
 pub use error::Error;
 pub use executions::ExecutionQuery;
-pub use notifications::{OpenRequest, headless_notifier, notifier_for_this_desktop};
+pub use notifications::{OpenRequest, headless_notifier, notifier_for_this_desktop, switched_off_notifier};
 pub use prediction::PredictionRequest;
 pub use stream::{RunStream, StreamEvent};
 pub use webhook::{WebhookReply, WebhookRequest};

@@ -30,6 +30,13 @@ pub fn headless_notifier() -> Box<dyn Notifier> {
     Box::new(countersign_notify::HeadlessNotifier::default())
 }
 
+/// A notifier for an operator who wants none: it shows nothing and says why.
+pub fn switched_off_notifier() -> Box<dyn Notifier> {
+    Box::new(countersign_notify::HeadlessNotifier::new(
+        "Notifications were switched off when this Countersign was started (--notifications off). Approvals wait in the inbox.",
+    ))
+}
+
 pub(crate) fn start(
     notifier: Box<dyn Notifier>,
     settings: &Settings,

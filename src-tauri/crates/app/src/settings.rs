@@ -1,8 +1,10 @@
 //! The settings that the panel changes.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::PoisonError;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use countersign_delivery::RetryPlan;
 use countersign_domain::{ErrorCode, UrlSource};
 use countersign_signature::Secret;
@@ -149,7 +151,7 @@ impl App {
                 .iter()
                 .map(|origin| origin.trim())
                 .filter(|origin| !origin.is_empty())
-                .map(origin)
+                .map(|origin| self.caller_origin(origin))
                 .collect::<Result<_, _>>()?;
         }
         if let Some(seconds) = change.retry_plan_seconds {
@@ -173,6 +175,13 @@ impl App {
                 return Err(invalid(
                     "callbackSecret",
                     &format!("use at most {SECRET_LIMIT} characters"),
+                ));
+            }
+            Some(secret) if !is_unambiguous(secret) => {
+                return Err(invalid(
+                    "callbackSecret",
+                    "what follows whsec_ is not base64, so receivers would take another key from it than Countersign. \
+                     Copy it again in full, padding included, or use a secret that does not begin with whsec_",
                 ));
             }
             Some(secret) => {
@@ -201,19 +210,66 @@ impl App {
                 &format!("use at most {URL_LIMIT} characters"),
             ));
         }
+        let not_http =
+            "it must be a valid http or https URL without a user name or password, or empty for no callbacks";
         if !is_http(url) {
-            return Err(invalid(
-                "callbackUrl",
-                "it must be a valid http or https URL, or empty for no callbacks",
-            ));
+            return Err(invalid("callbackUrl", not_http));
         }
         self.inner
             .client
             .guard()
             .check_url(url, UrlSource::Operator)
-            .map_err(|error| invalid("callbackUrl", &error.to_string()))?;
+            .map_err(|error| match error.is_denied() {
+                true => invalid("callbackUrl", &error.to_string()),
+                false => invalid("callbackUrl", not_http),
+            })?;
         Ok(url.to_owned())
     }
+
+    /// An origin that callers may name in `x-callback-url`. One that no caller could ever use is refused here, where
+    /// somebody reads why, and not at each call.
+    fn caller_origin(&self, text: &str) -> Result<String, Error> {
+        let origin = origin(text)?;
+        let guard = self.inner.client.guard();
+        let is_localhost = url::Url::parse(&origin).is_ok_and(|url| {
+            url.domain()
+                .map(|name| name.trim_end_matches('.'))
+                .is_some_and(|name| name == "localhost" || name.ends_with(".localhost"))
+        });
+        let checked = match is_localhost {
+            true => guard.check_address(Ipv4Addr::LOCALHOST.into(), UrlSource::Caller),
+            false => guard.check_url(&origin, UrlSource::Caller).map(|_| ()),
+        };
+        checked.map_err(|error| {
+            let way_out = match is_this_machine(&origin, is_localhost) {
+                true => ". To receive on this machine set the callback URL here, or start with --outbound-loopback allow",
+                false => "",
+            };
+            let why = error.to_string();
+            invalid(
+                "callerCallbackOrigins",
+                &format!("{origin} cannot be allowed: {}{way_out}", why.trim_end_matches('.')),
+            )
+        })?;
+        Ok(origin)
+    }
+}
+
+/// Whether everybody takes the same key from this secret: Standard Webhooks decodes what follows `whsec_`, and what
+/// cannot be decoded is a text to some and a mistake to others.
+pub(crate) fn is_unambiguous(secret: &str) -> bool {
+    secret
+        .strip_prefix("whsec_")
+        .is_none_or(|coded| STANDARD.decode(coded).is_ok_and(|key| !key.is_empty()))
+}
+
+fn is_this_machine(origin: &str, is_localhost: bool) -> bool {
+    is_localhost
+        || url::Url::parse(origin).is_ok_and(|url| match url.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            _ => false,
+        })
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, Error> {
@@ -251,6 +307,6 @@ fn origin(text: &str) -> Result<String, Error> {
 fn invalid(field: &str, what: &str) -> Error {
     Error::new(
         ErrorCode::Invalid,
-        format!("{field}: {what}. Nothing was changed."),
+        format!("{field}: {}. Nothing was changed.", what.trim_end_matches('.')),
     )
 }

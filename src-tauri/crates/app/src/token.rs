@@ -88,12 +88,35 @@ fn create(path: &Path, ids: &dyn Ids) -> std::io::Result<String> {
 /// Writes a file that only the user can read, whole or not at all.
 pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let temporary = path.with_extension("new");
+    // What lies there under this name may be a link to something else; so it goes, and is never written through.
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_the_draft_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = dir.path().join("outside");
+        std::fs::write(&outside, "somebody else's").unwrap();
+        let path = dir.path().join(TOKEN_FILE);
+        std::os::unix::fs::symlink(&outside, path.with_extension("new")).unwrap();
+        write_private(&path, "a token").unwrap();
+        assert_eq!(std::fs::read_to_string(&outside).unwrap(), "somebody else's");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a token");
+        assert!(std::fs::symlink_metadata(&path).unwrap().is_file(), "no link");
+    }
 }

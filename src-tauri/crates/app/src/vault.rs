@@ -494,7 +494,14 @@ fn cipher(text: &[u8]) -> Option<XChaCha20Poly1305> {
 
 /// The text of a file, if there is such a file. Bytes that are no text are replaced: they are no key either.
 fn read(path: &Path) -> Result<Option<String>, VaultError> {
-    match fs::read(path) {
+    // A link would lead to a file of somebody else's, whose text is no key and whose rights are not ours to change.
+    let plain = fs::symlink_metadata(path).and_then(|found| match found.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other(
+            "it is a link or no file; put the file itself there",
+        )),
+    });
+    match plain.and_then(|()| fs::read(path)) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(VaultError::Io {
@@ -1033,6 +1040,39 @@ mod tests {
         )
         .unwrap();
         assert_eq!(open(&dir).note(), None, "the old reason is gone");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_neither_followed_nor_replaced() {
+        use std::os::unix::fs::PermissionsExt as _;
+        for file in [KEY_FILE, CHECK_FILE, PLACE_FILE] {
+            let dir = TempDir::new().unwrap();
+            open(&dir);
+            let outside = dir.path().join("outside");
+            let inside = dir.path().join(file);
+            match fs::rename(&inside, &outside) {
+                Ok(()) => {}
+                Err(_) => fs::write(&outside, r#"{"place":"file","because":"of old"}"#).unwrap(),
+            }
+            fs::set_permissions(&outside, fs::Permissions::from_mode(0o644)).unwrap();
+            std::os::unix::fs::symlink(&outside, &inside).unwrap();
+            let before = fs::read(&outside).unwrap();
+            let opened = Vault::open(dir.path(), Arc::new(RandomIds), None);
+            let error = opened
+                .err()
+                .unwrap_or_else(|| panic!("{file}: a link was followed"));
+            assert!(
+                std::error::Error::source(&error).is_some_and(|why| why.to_string().contains("link")),
+                "{file}: {error:?}"
+            );
+            assert_eq!(fs::read(&outside).unwrap(), before, "{file}");
+            assert_eq!(
+                fs::metadata(&outside).unwrap().permissions().mode() & 0o777,
+                0o644,
+                "{file}: its rights stay"
+            );
+        }
     }
 
     #[cfg(unix)]

@@ -112,6 +112,10 @@ pub struct ApprovalView {
     pub if_approved: Vec<String>,
     /// What follows after no, one line a step.
     pub if_rejected: Vec<String>,
+    /// Why it cannot be answered although it waits, for people; absent as a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub problem: Option<String>,
 }
 
 /// One page of approvals, newest first.
@@ -473,6 +477,9 @@ pub struct StatusView {
     pub storage_problem: Option<String>,
     /// What of the storage had to be repaired at the start, for people; empty as a rule.
     pub storage_repairs: Vec<String>,
+    /// What of the storage was met damaged since then, for people; empty as a rule.
+    #[serde(default)]
+    pub storage_damage: Vec<String>,
     /// Whether this desktop shows tray icons; absent for a host without a tray.
     pub tray_host: Option<bool>,
     /// The version of this program.

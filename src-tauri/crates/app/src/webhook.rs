@@ -111,7 +111,7 @@ impl App {
         match human_input {
             Some(answer) => self.resume(request, id, live, chat_id, answer).await,
             None => {
-                let live = live.ok_or_else(|| no_such_flow(&request.flow_id))?;
+                let live = live.ok_or_else(|| self.inner.not_live(&request.flow_id))?;
                 self.trigger(request, live, chat_id).await
             }
         }
@@ -187,8 +187,8 @@ impl App {
             (Some(live), _) => live.plan.clone(),
             (None, Some(chat_id)) => self
                 .plan_of_waiting(id, chat_id)?
-                .ok_or_else(|| no_such_flow(&request.flow_id))?,
-            (None, None) => return Err(no_such_flow(&request.flow_id)),
+                .ok_or_else(|| self.inner.not_live(&request.flow_id))?,
+            (None, None) => return Err(self.inner.not_live(&request.flow_id)),
         };
         must_be_webhook(plan.start(), &request)?;
         self.verify(plan.start(), id, &request)?;

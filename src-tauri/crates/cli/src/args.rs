@@ -11,10 +11,11 @@ Exit status:
   1  failed: the server refused or something broke; for doctor: something is a problem;
      for continue: the run is not one that was interrupted, or goes on already
   2  the command line is wrong, or a part of an id fits more than one
-  3  nothing is running to talk to; for serve: the data folder or the port is in use
+  3  nothing is running to talk to, or it does not listen; for serve: the data folder or the port is in use
   4  the approval had an answer already; nothing was changed
   5  there is nothing under this id
-With --json a failure is one document on standard error: {\"code\": …, \"message\": …}
+With --json a failure is one document on standard error: {\"code\": …, \"message\": …};
+once serve has started, its log is there too
 
 Environment:
   COUNTERSIGN_DATA_DIR, COUNTERSIGN_LISTEN, COUNTERSIGN_LOG, COUNTERSIGN_OUTBOUND_LOOPBACK, COUNTERSIGN_KEYCHAIN

@@ -54,11 +54,11 @@ pub(crate) async fn run(target: &Target, output: &Output) -> Result<Exit, Failur
             let client = Client::new(server);
             match client.get::<StatusView>("/api/v1/status").await {
                 Ok(status) => with_server(&client, &status).await,
-                Err(failure) => without_server(target, failure.message())?,
+                Err(failure) => without_server(target, &failure)?,
             }
         }
         Err(failure) if failure.exit() == Exit::Usage => return Err(failure),
-        Err(failure) => without_server(target, failure.message())?,
+        Err(failure) => without_server(target, &failure)?,
     };
     output.print(&json!({ "checks": checks }), || lines(&checks));
     let problem = checks.iter().any(|check| check.verdict == Verdict::Problem);
@@ -98,6 +98,14 @@ async fn with_server(client: &Client, status: &StatusView) -> Vec<Check> {
         Some(problem) => Check::new("server", Verdict::Problem, problem.clone()),
     }];
     checks.push(match &status.storage_problem {
+        None if !status.storage_damage.is_empty() => Check::new(
+            "store",
+            Verdict::Problem,
+            format!(
+                "takes and keeps work, but the data folder is damaged: {}; keep a copy of it and compare it with a backup",
+                status.storage_damage.join("; ")
+            ),
+        ),
         None if status.storage_repairs.is_empty() => Check::new("store", Verdict::Ok, "takes and keeps work"),
         None => Check::new(
             "store",
@@ -148,7 +156,12 @@ fn notifications(status: &StatusView) -> Check {
         (false, _) => Check::new(
             "notifications",
             Verdict::Note,
-            format!("no notification server: questions wait in the inbox and in `countersign list`. {note}"),
+            match note.trim() {
+                "" => {
+                    "no notification server: questions wait in the inbox and in `countersign list`".to_owned()
+                }
+                why => format!("{why} `countersign list` shows what waits"),
+            },
         ),
     }
 }
@@ -179,13 +192,14 @@ fn secrets(settings: &SettingsView) -> Check {
 }
 
 /// What can be seen from outside while nothing answers.
-fn without_server(target: &Target, why: &str) -> Result<Vec<Check>, Failure> {
+fn without_server(target: &Target, why: &Failure) -> Result<Vec<Check>, Failure> {
     let config = locate::config(target, Flags::default())?;
-    let mut checks = vec![Check::new(
-        "server",
-        Verdict::Problem,
-        format!("{why} {}", port_advice(&config)),
-    )];
+    let why = match why.is_not_listening() {
+        // It was told its address in its own way, which is not seen from here.
+        true => why.message().to_owned(),
+        false => format!("{} {}", why.message(), port_advice(&config)),
+    };
+    let mut checks = vec![Check::new("server", Verdict::Problem, why)];
     checks.push(data_dir(&config.data_dir));
     checks.push(match std::env::var("DBUS_SESSION_BUS_ADDRESS") {
         Ok(address) if !address.is_empty() => Check::new(

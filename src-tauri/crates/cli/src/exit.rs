@@ -14,7 +14,7 @@ pub(crate) enum Exit {
     Failed,
     /// 2: the command line is wrong. Also used by the argument parser itself.
     Usage,
-    /// 3: nothing is running to talk to; or the data folder or the port is in use.
+    /// 3: nothing is running to talk to, or it does not listen; or the data folder or the port is in use.
     NotRunning,
     /// 4: the approval had an answer already.
     AlreadyDecided,
@@ -47,7 +47,7 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Failure {
     #[serde(skip)]
     exit: Exit,
-    /// For programs: the server's code, or one of `usage`, `failed`, `not-running`, `in-use`.
+    /// For programs: the server's code, or one of `usage`, `failed`, `not-running`, `not-listening`, `in-use`.
     code: String,
     /// For people.
     message: String,
@@ -79,6 +79,20 @@ impl Failure {
             code: "not-running".to_owned(),
             message: message.into(),
         }
+    }
+
+    /// It runs, but cannot be talked to.
+    pub(crate) fn not_listening(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::NotRunning,
+            code: "not-listening".to_owned(),
+            message: message.into(),
+        }
+    }
+
+    /// Whether it runs, but cannot be talked to.
+    pub(crate) fn is_not_listening(&self) -> bool {
+        self.code == "not-listening"
     }
 
     /// Somebody else has it.

@@ -3,12 +3,19 @@
 use std::path::Path;
 
 use countersign_app::{Config, Flags};
+use countersign_domain::display_line;
 
 use crate::args::Target;
 use crate::exit::Failure;
 
 /// The file in the data folder that holds the address of whoever runs on it.
 const ADDRESS_FILE: &str = "address";
+
+/// Beside it, why whoever runs has no address.
+const PROBLEM_FILE: &str = "address-problem";
+
+/// The file in the data folder that whoever runs on it has locked.
+const LOCK_FILE: &str = "countersign.lock";
 
 /// The file in the data folder that holds the token.
 const TOKEN_FILE: &str = "api-token";
@@ -29,7 +36,7 @@ pub(crate) fn config(target: &Target, flags: Flags) -> Result<Config, Failure> {
         ..flags
     };
     Config::load(&flags, |name| std::env::var_os(name))
-        .map_err(|error| Failure::usage(format!("{}.", with_causes(&error))))
+        .map_err(|error| Failure::usage(format!("{}.", with_causes(&error).trim_end_matches('.'))))
 }
 
 /// Finds the server by `--url` and `--token-file`, else in the data folder.
@@ -41,7 +48,8 @@ pub(crate) fn server(target: &Target) -> Result<Server, Failure> {
     let in_data_dir = |name: &str| data_dir.as_ref().map(|dir| dir.join(name)).unwrap_or_default();
     let address = match &target.url {
         Some(url) => address_of_url(url)?,
-        None => read(&in_data_dir(ADDRESS_FILE)).ok_or_else(|| nothing_running(&in_data_dir("")))?,
+        None => read(&in_data_dir(ADDRESS_FILE))
+            .ok_or_else(|| no_address(data_dir.as_deref().unwrap_or(Path::new("."))))?,
     };
     let token_file = target
         .token_file
@@ -70,11 +78,28 @@ fn read(path: &Path) -> Option<String> {
         .filter(|line| !line.is_empty())
 }
 
-fn nothing_running(data_dir: &Path) -> Failure {
-    Failure::not_running(format!(
-        "Nothing runs on the data folder {}. Start the desktop app or `countersign serve`, or name another one with --data-dir or --url.",
-        data_dir.display()
-    ))
+/// Why there is no address: nothing runs on this data folder, or what runs does not listen.
+fn no_address(data_dir: &Path) -> Failure {
+    let folder = data_dir.display();
+    if !in_use(data_dir) {
+        return Failure::not_running(format!(
+            "Nothing runs on the data folder {folder}. Start the desktop app or `countersign serve`, or name another one with --data-dir or --url.",
+        ));
+    }
+    let why = std::fs::read_to_string(data_dir.join(PROBLEM_FILE)).unwrap_or_default();
+    Failure::not_listening(match display_line(&why, 500).as_str() {
+        "" => format!(
+            "Countersign runs on the data folder {folder}, but does not listen yet, or no more: it starts or closes. Try again in a moment."
+        ),
+        why => format!("Countersign runs on the data folder {folder}, but does not listen. {why}"),
+    })
+}
+
+/// Whether somebody works on this data folder, as far as that can be seen.
+fn in_use(data_dir: &Path) -> bool {
+    // The lock is given back at once; whoever starts at this very moment waits longer than that.
+    std::fs::File::open(data_dir.join(LOCK_FILE))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// Host and port of `http://host:port`. The token goes there in the clear, so only this machine will do.

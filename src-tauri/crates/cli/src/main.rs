@@ -15,9 +15,12 @@ mod locate;
 mod output;
 mod serve;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
+use countersign_domain::display_line;
 
 use crate::args::{Arguments, Command};
 use crate::client::Client;
@@ -31,8 +34,10 @@ use crate::output::Output;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    // A wrong command line ends inside `parse` with status 2, a request for help with status 0.
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return not_understood(&error),
+    };
     let output = Output::new(arguments.target.json);
     let done = match &arguments.command {
         Command::Serve(serve) => serve::run(&arguments.target, serve, &output),
@@ -45,6 +50,37 @@ fn main() -> ExitCode {
             failure.exit().into()
         }
     }
+}
+
+/// A wrong command line ends with status 2, a request for help with status 0. For programs it is one document, like
+/// any other failure.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let for_programs = std::env::args_os()
+        .skip(1)
+        .take_while(|word| word != "--")
+        .any(|word| word == "--json");
+    if !error.use_stderr() {
+        let printed = error.print().and_then(|()| std::io::stdout().flush());
+        Output::new(for_programs).printed(printed);
+        return Exit::Done.into();
+    }
+    if !for_programs {
+        error.exit();
+    }
+    let failure = Failure::usage(match error.kind() {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "A command is missing; `countersign --help` lists them.".to_owned()
+        }
+        _ => {
+            let text = error.render().to_string();
+            let what = text.split("\n\nUsage:").next().unwrap_or_default();
+            let what = what.split("\n\nFor more information").next().unwrap_or_default();
+            let what = display_line(what.trim_start_matches("error: "), 500);
+            format!("{what}. `countersign --help` says more.")
+        }
+    });
+    Output::new(true).failure(&failure);
+    failure.exit().into()
 }
 
 /// Runs a command that talks to a running Countersign.

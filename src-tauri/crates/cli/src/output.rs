@@ -23,18 +23,36 @@ impl Output {
         Self { json }
     }
 
+    /// Whether it prints for programs.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints `document` for programs, or what `for_people` makes of it.
     pub(crate) fn print(&self, document: &impl Serialize, for_people: impl FnOnce() -> String) {
-        if self.json {
-            match serde_json::to_string(document) {
-                Ok(text) => line(&text),
-                Err(error) => complain(&format!(
-                    "countersign: the answer cannot be written as JSON: {error}"
-                )),
-            }
+        let printed = if self.json {
+            serde_json::to_string(document)
+                .map_err(std::io::Error::other)
+                .and_then(|text| line(&text))
         } else {
-            line(for_people().trim_end_matches('\n'));
-        }
+            line(for_people().trim_end_matches('\n'))
+        };
+        self.printed(printed);
+    }
+
+    /// Ends the command unless what it had to say was written. A reader that has gone away, as in
+    /// `countersign list | head -1`, is no failure.
+    pub(crate) fn printed(&self, printed: std::io::Result<()>) {
+        let exit = match printed {
+            Ok(()) => return,
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+            Err(error) => {
+                let failure = Failure::failed(format!("The answer cannot be written: {error}."));
+                self.failure(&failure);
+                failure.exit()
+            }
+        };
+        std::process::exit(i32::from(exit.status()));
     }
 
     /// Prints why the command failed, on standard error.
@@ -53,17 +71,9 @@ impl Output {
     }
 }
 
-/// Prints a line. A reader that has gone away, as in `countersign list | head -1`, is no failure.
-fn line(text: &str) {
+fn line(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => {
-            complain(&format!("countersign: the answer cannot be written: {error}"));
-            std::process::exit(i32::from(Exit::Failed.status()));
-        }
-    }
+    writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
 fn complain(text: &str) {

@@ -1,12 +1,13 @@
 //! `serve`: the headless host.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_app::{
-    App, Config, Flags, Options, StartError, headless_notifier, keychain_of_this_system,
-    notifier_for_this_desktop,
+    App, Config, Flags, Options, StartError, keychain_of_this_system, notifier_for_this_desktop,
+    switched_off_notifier,
 };
 use countersign_domain::{RandomIds, SystemClock};
 use serde_json::json;
@@ -41,24 +42,24 @@ pub(crate) fn run(target: &Target, arguments: &Serve, output: &Output) -> Result
             keychain: arguments.keychain.clone(),
         },
     )?;
-    start_log(&config.log)?;
+    let log = Log::start(&config.log, filter_origin(arguments), output.is_json())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("The program could not start: {error}.")))?;
-    let done = runtime.block_on(host(config, arguments, output));
+    let done = runtime.block_on(host(config, arguments, output, &log));
     // A thread that hangs in a system call must not keep the process: everything that counts is closed by now.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
 }
 
-async fn host(config: Config, arguments: &Serve, output: &Output) -> Result<Exit, Failure> {
+async fn host(config: Config, arguments: &Serve, output: &Output, log: &Log) -> Result<Exit, Failure> {
     let dist = pages(arguments.ui.as_deref())?;
     let app = App::start(Options {
         config,
         notifier: match arguments.notifications {
             Notifications::Auto => notifier_for_this_desktop(),
-            Notifications::Off => headless_notifier(),
+            Notifications::Off => switched_off_notifier(),
         },
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
@@ -87,7 +88,10 @@ async fn host(config: Config, arguments: &Serve, output: &Output) -> Result<Exit
     let stop = signals().map_err(|error| Failure::failed(format!("Signals cannot be received: {error}.")))?;
     app.set_address(Some(address), None);
 
-    let ready = json!({ "address": address.to_string(), "tokenFile": app.token_file() });
+    let token_file = std::path::absolute(app.token_file()).unwrap_or_else(|_| app.token_file().to_owned());
+    // JSON is text, and a path need not be: what is no text in it is shown as such, here as for people.
+    let token_file = token_file.display();
+    let ready = json!({ "address": address.to_string(), "tokenFile": token_file.to_string() });
     let with_pages = dist.is_some();
     output.print(&ready, || {
         let pages = if with_pages {
@@ -95,11 +99,9 @@ async fn host(config: Config, arguments: &Serve, output: &Output) -> Result<Exit
         } else {
             String::new()
         };
-        format!(
-            "Countersign listens on http://{address}\nToken: {}{pages}",
-            app.token_file().display()
-        )
+        format!("Countersign listens on http://{address}\nToken: {token_file}{pages}")
     });
+    log.flow();
 
     let options = countersign_server::Options {
         dist,
@@ -199,16 +201,58 @@ fn why_not(error: &std::io::Error) -> String {
     }
 }
 
-fn start_log(filter: &str) -> Result<(), Failure> {
-    let filter = filter
-        .parse::<tracing_subscriber::EnvFilter>()
-        .map_err(|error| Failure::usage(format!("--log: {filter:?} is not a log filter: {error}.")))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
-    Ok(())
+/// Who said what is logged.
+fn filter_origin(arguments: &Serve) -> &'static str {
+    if arguments.log.is_some() {
+        "--log"
+    } else if std::env::var_os("COUNTERSIGN_LOG").is_some_and(|filter| !filter.is_empty()) {
+        "COUNTERSIGN_LOG"
+    } else {
+        "countersign.toml: log"
+    }
+}
+
+/// The log, on standard error. For programs it is kept back until the start has succeeded, so that a start that
+/// fails is one document there and nothing else.
+#[derive(Clone)]
+struct Log(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl Log {
+    fn start(filter: &str, origin: &str, keep_back: bool) -> Result<Self, Failure> {
+        let filter = filter
+            .parse::<tracing_subscriber::EnvFilter>()
+            .map_err(|error| Failure::usage(format!("{origin}: {filter:?} is not a log filter: {error}.")))?;
+        let log = Self(Arc::new(Mutex::new(keep_back.then(Vec::new))));
+        let writer = log.clone();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .init();
+        Ok(log)
+    }
+
+    /// Writes what was kept back, and from now on each line as it comes.
+    fn flow(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lines) = kept.take() {
+            // If nobody reads standard error there is nobody left to tell.
+            let _ = std::io::stderr().write_all(&lines);
+        }
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(kept) => kept.write(line),
+            None => std::io::stderr().write(line),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The folder with the pages for the browser: the one that was named, else the one beside the program.

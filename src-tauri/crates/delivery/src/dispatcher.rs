@@ -96,6 +96,24 @@ impl Queued {
     }
 }
 
+impl Queued {
+    /// The same, read when the time may be another one: what has happened cannot lie ahead, so if it does, the clock was
+    /// set back since, and the wait begins now.
+    fn at(callback: &Callback, now: Timestamp) -> Self {
+        let moments = callback
+            .attempts
+            .iter()
+            .flat_map(|attempt| [Some(attempt.started_at), attempt.ended_at]);
+        let newest = moments.flatten().fold(callback.created_at, Timestamp::max);
+        let ahead = i64::try_from(newest.since(now).as_millis()).unwrap_or_default();
+        let mut queued = Self::of(callback);
+        queued.due = queued
+            .due
+            .map(|due| Timestamp::from_millis(due.as_millis().saturating_sub(ahead)));
+        queued
+    }
+}
+
 /// A request to send one callback now.
 #[derive(Debug)]
 struct ByHand {
@@ -258,12 +276,13 @@ impl Worker {
             if self.queue.is_under_way(callback.id) {
                 continue;
             }
-            if attempt::recover(&mut callback, &plan, self.clock.now())
+            let now = self.clock.now();
+            if attempt::recover(&mut callback, &plan, now)
                 && let Err(error) = self.outbox.attempt_ended(callback.clone()).await
             {
                 return self.storage_failed(&error);
             }
-            self.put(&Queued::of(&callback));
+            self.put(&Queued::at(&callback, now));
         }
         for id in self.queue.ids() {
             if !seen.contains(&id) && !self.queue.is_under_way(id) {

@@ -23,6 +23,8 @@ pub enum ErrorCode {
     ContentChanged,
     /// Nothing waits there for an answer. 409.
     NotWaiting,
+    /// The run behind the question is lost, so it can be taken back but not answered. 410.
+    RunLost,
     /// The body is larger than allowed. 413.
     TooLarge,
     /// The body's type is not one that is read. 415.

@@ -9,21 +9,20 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::response::Response;
 use countersign_app::App;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::front::Front;
 use crate::linger::{Lingering, Unread};
+use crate::seat::{Answering, Seat, Seats};
 use crate::{Options, guards};
 
 /// The largest head of a request, and the size of the buffer that bodies are read through.
@@ -47,7 +46,7 @@ pub async fn serve<F: Future>(
             format!("{address} is not a loopback address: Countersign serves this machine only"),
         ));
     }
-    let limit = Arc::new(Semaphore::new(options.connections));
+    let mut seats = Seats::new(options.connections);
     let (header_timeout, body_timeout) = (options.header_timeout, options.body_timeout);
     let shutdown_timeout = options.shutdown_timeout;
     let front = Arc::new(Front::new(app, options));
@@ -58,44 +57,42 @@ pub async fn serve<F: Future>(
 
     loop {
         let next = async {
-            // The permit comes first: a connection beyond the limit waits in the system's queue.
-            let permit = Arc::clone(&limit)
-                .acquire_owned()
-                .await
-                .map_err(io::Error::other)?;
-            listener
-                .accept()
-                .await
-                .map(|(stream, peer)| (permit, stream, peer))
+            let (stream, peer) = listener.accept().await?;
+            if !guards::peer_is_local(peer) {
+                return Ok((None, stream, peer));
+            }
+            // One connection beyond the limit waits here for a seat, those behind it in the system's queue.
+            Ok((Some(seats.take().await), stream, peer))
         };
         let accepted = tokio::select! {
             biased;
             _ = shutdown.as_mut() => break,
             accepted = next => accepted,
         };
-        let (permit, stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
+        let (seat, stream, peer) = match accepted {
+            Ok((Some(seat), stream, peer)) => (seat, stream, peer),
+            Ok((None, _, peer)) => {
+                tracing::warn!(%peer, "a connection from another machine was refused");
+                continue;
+            }
+            Err::<_, io::Error>(error) => {
                 // Too many open files, say, or a connection that is gone already: neither ends the server.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        if !guards::peer_is_local(peer) {
-            tracing::warn!(%peer, "a connection from another machine was refused");
-            continue;
-        }
         // Answers are small and wait for nothing.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
         let front = Arc::clone(&front);
         let unread = Unread::default();
-        let stream = Lingering::new(stream, unread.clone(), body_timeout);
+        let stream = Lingering::new(stream, unread.clone(), Arc::clone(&seat), body_timeout);
+        let at = Arc::clone(&seat);
         let service = service_fn(move |request| {
-            let (front, unread) = (Arc::clone(&front), unread.clone());
-            async move { Ok::<_, Infallible>(answer(&front, &unread, request).await) }
+            let (front, unread, seat) = (Arc::clone(&front), unread.clone(), Arc::clone(&at));
+            async move { Ok::<_, Infallible>(answer(&front, &unread, &seat, request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -107,10 +104,23 @@ pub async fn serve<F: Future>(
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended with an error");
+            let mut connection = std::pin::pin!(connection);
+            loop {
+                // The connection first: what has arrived by now is taken, and then it need not give way.
+                tokio::select! {
+                    biased;
+                    ended = connection.as_mut() => {
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "a connection ended with an error");
+                        }
+                        break;
+                    }
+                    () = seat.asked_to_leave() => if seat.waits() {
+                        tracing::debug!(%peer, "a connection that waited for its client gave way to a new one");
+                        break;
+                    },
+                }
             }
-            drop(permit);
         });
         while connections.try_join_next().is_some() {}
     }
@@ -129,12 +139,17 @@ pub async fn serve<F: Future>(
 
 /// Answers one request of a connection. An answer that did not wait for the whole body is the last one: where
 /// the next request begins is not known.
-async fn answer(front: &Front, unread: &Unread, request: Request<Incoming>) -> Response {
-    let mut response = front.handle(request.map(|body| unread.watch(body))).await;
+async fn answer(
+    front: &Front,
+    unread: &Unread,
+    seat: &Arc<Seat>,
+    request: Request<Incoming>,
+) -> Response<Answering> {
+    let mut response = front.handle(request.map(|body| unread.watch(body, seat))).await;
     if unread.get() {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    response.map(|body| Answering::new(body, seat))
 }

@@ -14,6 +14,7 @@ mod front;
 mod guards;
 mod linger;
 mod routes;
+mod seat;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,7 +36,8 @@ pub struct Options {
     pub value_limit: usize,
     /// How many bytes of request bodies above 64 KiB may be in memory at once; further ones wait. 256 MiB.
     pub body_memory: usize,
-    /// How many connections are served at once; further ones wait in the listen queue. 256.
+    /// How many connections are served at once; for a further one that gives way which waits longest for its client,
+    /// and while all of them are at work it waits in the listen queue. 256.
     pub connections: usize,
     /// How many event streams may be open at once; further ones get 429. 32.
     pub event_streams: usize,

@@ -18,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::seat::Seat;
+
 /// How many bytes are read and forgotten at most.
 const BYTES: usize = 256 << 20;
 
@@ -29,13 +31,18 @@ const QUIET: Duration = Duration::from_secs(1);
 pub(crate) struct Unread(Arc<AtomicBool>);
 
 impl Unread {
-    /// The body of the next request, which is watched from now on.
-    pub(crate) fn watch<B: Body>(&self, body: B) -> Watched<B> {
+    /// The body of the next request, which is watched from now on. Until its end came the connection counts as
+    /// waiting for its client.
+    pub(crate) fn watch<B: Body>(&self, body: B, seat: &Arc<Seat>) -> Watched<B> {
         self.0.store(false, Ordering::Relaxed);
+        if body.is_end_stream() {
+            seat.works();
+        }
         Watched {
             body,
             ended: false,
             unread: self.clone(),
+            seat: Arc::clone(seat),
         }
     }
 
@@ -50,6 +57,7 @@ pub(crate) struct Watched<B: Body> {
     body: B,
     ended: bool,
     unread: Unread,
+    seat: Arc<Seat>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
@@ -62,6 +70,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         self.ended |= frame.is_none();
+        if self.ended || self.body.is_end_stream() {
+            self.seat.works();
+        }
         Poll::Ready(frame)
     }
 
@@ -86,6 +97,7 @@ impl<B: Body> Drop for Watched<B> {
 pub(crate) struct Lingering {
     state: State,
     unread: Unread,
+    seat: Arc<Seat>,
     time: Duration,
 }
 
@@ -97,10 +109,11 @@ enum State {
 
 impl Lingering {
     /// `time` is how long a client may go on sending.
-    pub(crate) fn new(stream: TcpStream, unread: Unread, time: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, unread: Unread, seat: Arc<Seat>, time: Duration) -> Self {
         Self {
             state: State::Open(stream),
             unread,
+            seat,
             time,
         }
     }
@@ -144,7 +157,9 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.open()?.poll_write(context, bytes)
+        let written = self.open()?.poll_write(context, bytes);
+        self.seat.sends(written.is_pending());
+        written
     }
 
     fn poll_write_vectored(
@@ -152,7 +167,9 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.open()?.poll_write_vectored(context, pieces)
+        let written = self.open()?.poll_write_vectored(context, pieces);
+        self.seat.sends(written.is_pending());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -208,6 +208,15 @@ impl Changes {
         if pinned.is_empty() { Ok(()) } else { blobs.sync() }
     }
 
+    /// The documents among them.
+    pub(crate) fn documents(&self) -> Vec<String> {
+        let documents = self.changes.iter().filter_map(|change| match change {
+            Change::Put(key, _) if key[0] == key::DOCUMENT => Some(key::describe(key)),
+            _ => None,
+        });
+        documents.collect()
+    }
+
     pub(crate) fn has_large(&self) -> bool {
         self.changes
             .iter()

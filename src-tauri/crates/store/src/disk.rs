@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+#[cfg(unix)]
 use crate::journal::JOURNAL_FILE;
+#[cfg(unix)]
 use crate::open::{ENGINE, LOCK_FILE};
 
 /// Makes new names in this folder durable. Only Unix has the call; elsewhere the file system does it itself.
@@ -16,37 +18,59 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What shows that a folder is one of this program's.
-const OURS: [&str; 4] = [LOCK_FILE, "countersign.toml", JOURNAL_FILE, ENGINE];
-
-/// Creates the folder if needed and takes it away from everybody else. A folder that others can read and that holds
-/// other files is left as it is and refused: narrowing it would take those files from whoever uses them.
+/// Creates the folder if needed and takes it away from everybody else. One that others can use and that is not this
+/// program's is left as it is and refused: narrowing it would take its files from whoever uses them.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     let new = !path.exists();
     std::fs::create_dir_all(path)?;
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let found = std::fs::metadata(path)?;
+        let mode = found.permissions().mode() & 0o7777;
         if mode == 0o700 {
             return Ok(());
         }
-        if mode & 0o300 != 0o300 {
-            return Err(io::Error::other(
-                "nothing may be written to it; give yourself that right",
-            ));
+        let refuse = |why: &str| Err(io::Error::other(why));
+        if mode & 0o700 != 0o700 {
+            return refuse("nothing may be written to it; give yourself that right");
         }
-        let ours = new || OURS.iter().any(|name| path.join(name).exists());
-        if !ours && mode & 0o077 != 0 && std::fs::read_dir(path)?.next().is_some() {
-            return Err(io::Error::other(
-                "others may read it, and other files lie in it; name a folder of its own",
-            ));
+        if !new && mode & 0o077 != 0 {
+            if mode & 0o1000 != 0 {
+                return refuse("it is shared by everybody; name a folder of its own");
+            }
+            if own_user().is_some_and(|user| user != found.uid()) {
+                return refuse(
+                    "others may use it, and it belongs to somebody else; name a folder of its own",
+                );
+            }
+            if !is_ours(path) && std::fs::read_dir(path)?.next().is_some() {
+                return refuse("others may use it, and other files lie in it; name a folder of its own");
+            }
         }
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        if new || mode & 0o077 != 0 {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        }
     }
     #[cfg(not(unix))]
     let _ = new;
     Ok(())
+}
+
+/// Whether this program, or who configured it, has left its files there.
+#[cfg(unix)]
+fn is_ours(path: &Path) -> bool {
+    let has = |name: &str| path.join(name).exists();
+    // The lock is missing in a backup, and more may be missing after damage.
+    has(LOCK_FILE) || has("countersign.toml") || has(JOURNAL_FILE) || path.join(ENGINE).join("conf").exists()
+}
+
+/// The user that this process runs as, where the system tells that in a file. Elsewhere only the owner can change the
+/// rights of a folder, unless it is root.
+#[cfg(unix)]
+fn own_user() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").ok().map(|found| found.uid())
 }
 
 /// Reads exactly these bytes; `UnexpectedEof` if the file is shorter.

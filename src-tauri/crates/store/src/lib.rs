@@ -14,12 +14,14 @@
 //!   `sync_data` on sled's file, journal line, `sync_data` on the journal. All or nothing.
 //! - [`Store::record`] is for what nobody waits for: visible at once, durable with the next commit or after
 //!   [`Options::flush_every`].
-//! - A damaged value is [`StoreError::Damaged`], never absent.
+//! - A damaged value is [`StoreError::Damaged`], never absent. It hides nothing else: a list leaves it out, and
+//!   [`Store::damage`] names it.
 //! - After the first storage error nothing is accepted any more ([`Store::failed`]); reads go on.
 //! - Nothing that is damaged is deleted; it is set aside under a dated name.
 
 mod blob;
 mod changes;
+mod damage;
 mod disk;
 mod error;
 mod journal;

@@ -7,11 +7,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
-use countersign_domain::Clock;
+use countersign_domain::{ApprovalState, Clock};
 
 use crate::blob::Blobs;
+use crate::damage::Damage;
 use crate::disk;
 use crate::journal::{self, Head, Journal};
+use crate::key;
 use crate::pack::{PackEnd, Packs};
 use crate::queue::Queue;
 use crate::recent::{Mark, Place, Recent, Run, SETTLE_AT};
@@ -30,11 +32,20 @@ const LOCK_PATIENCE: Duration = Duration::from_millis(1500);
 const LOCK_STEP: Duration = Duration::from_millis(50);
 const CACHE: u64 = 64 << 20;
 
-/// Opens the folder. Answers the writer, and what had to be repaired, for people.
-pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<(Writer, Vec<String>), OpenError> {
+/// A folder that is ready.
+pub(crate) struct Opened {
+    pub(crate) writer: Writer,
+    /// What had to be repaired, for people.
+    pub(crate) repairs: Vec<String>,
+    /// How much of the journal has not been checked yet, in bytes from its beginning.
+    pub(crate) unchecked: u64,
+}
+
+/// Opens the folder.
+pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Opened, OpenError> {
     let dir = &options.dir;
     let new = !dir.exists();
-    disk::private_folder(dir).map_err(|error| OpenError::io("use as data folder", dir, error))?;
+    disk::private_folder(dir).map_err(|error| OpenError::io("set up", dir, error))?;
     let lock = lock(dir)?;
     // Without colons, which Windows does not allow in names.
     let stamp = clock.now().to_string().replace(':', "-");
@@ -85,6 +96,7 @@ pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<(Writer, 
         counts: Mutex::new(Counts::default()),
         queue: Queue::default(),
         failed: OnceLock::new(),
+        damage: Damage::default(),
     });
     let mut writer = Writer {
         shared,
@@ -100,23 +112,29 @@ pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<(Writer, 
         pack_unsynced: false,
         lock,
     };
-    let joined = catch_unwind(AssertUnwindSafe(|| {
+    let joined = catch_unwind(AssertUnwindSafe(|| -> Result<_, Failure> {
         let counted = writer.upgrade_callbacks(counted)?;
-        writer.join_journal(counted, &stamp, &mut repairs)?;
+        let restored = writer.join_journal(counted, &stamp, &mut repairs)?;
         writer.join_packs(&mut repairs)?;
-        writer.sync()
+        writer.sync()?;
+        // What was restored from it was checked before.
+        Ok(if restored { 0 } else { writer.journal.length()? })
     }));
     let damaged = |reason: String| OpenError::Damaged {
         dir: dir.clone(),
         reason,
     };
-    joined
+    let unchecked = joined
         .map_err(|_| damaged("it stopped while it was read".to_owned()))?
         .map_err(|error| damaged(error_chain(error.as_ref())))?;
     for repair in &repairs {
         tracing::warn!(dir = %dir.display(), "{repair}");
     }
-    Ok((writer, repairs))
+    Ok(Opened {
+        writer,
+        repairs,
+        unchecked,
+    })
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
@@ -229,8 +247,8 @@ fn open_engine(
     let aside = dir.join(format!("{ENGINE}.damaged-{stamp}"));
     fs::rename(path, &aside).map_err(|error| OpenError::io("set aside the database", path, error))?;
     repairs.push(format!(
-        "the database did not open ({reason}). It was set aside as {} and is rebuilt from the journal: approvals, \
-         the outbox and finished runs come back, flows and settings do not",
+        "the database did not open ({reason}). It was set aside as {} and is rebuilt from the journal: questions, \
+         the outbox and finished runs come back; flows, settings and the runs behind questions do not",
         aside.display()
     ));
     match engine_with_patience(dir, path, flush_every)? {
@@ -273,13 +291,13 @@ fn or_repair<T>(loaded: Result<T, StoreError>, repairs: &mut Vec<String>) -> Opt
 
 impl Writer {
     /// Brings tree and journal file to the same line; see [`crate::journal`] for the cases.
-    /// `counted` is what waits, if all of it is there.
+    /// `counted` is what waits, if all of it is there. Answers whether something was restored from the journal.
     fn join_journal(
         &mut self,
         counted: Option<Counts>,
         stamp: &str,
         repairs: &mut Vec<String>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         if let Some(name) = self.journal.set_torn_line_aside(stamp)? {
             repairs.push(format!(
                 "the last line of the journal was cut; it was set aside as {name}"
@@ -299,7 +317,7 @@ impl Writer {
             && number <= self.head.number
         {
             *self.shared.counts() = counts;
-            return Ok(());
+            return Ok(false);
         }
         self.restore(repairs)?;
         let (counts, whole) = count_waiting(&self.shared.blobs, &self.tree)?;
@@ -307,7 +325,7 @@ impl Writer {
             repairs.push("something that waits is damaged, and the journal does not have it".to_owned());
         }
         *self.shared.counts() = counts;
-        Ok(())
+        Ok(true)
     }
 
     /// The file is behind: a crash came between tree and journal.
@@ -333,6 +351,9 @@ impl Writer {
     /// The file is ahead, or the tree has lost something: approvals and callbacks that the tree does not know, or
     /// that changed in lines the tree does not know, are taken from the journal.
     fn restore(&mut self, repairs: &mut Vec<String>) -> Result<(), Failure> {
+        if let Err(fault) = journal::verify(&self.shared.dir, u64::MAX, || true) {
+            self.shared.damage.note(fault.for_people());
+        }
         let known = self.head.number;
         let mut head = self.head;
         let mut past = Past::default();
@@ -349,8 +370,13 @@ impl Writer {
         }
         let (mut approvals, mut callbacks) = (0, 0);
         let mut part = Restored::new(self);
+        let mut without_run = 0;
         for (approval, is_new) in past.approvals.into_values() {
             approvals += usize::from(part.approval(&approval, is_new)?);
+            let run = key::with_id(key::EXECUTION, approval.execution_id.as_bytes());
+            without_run += usize::from(
+                approval.state == ApprovalState::Pending && !part.writer.tree.contains_key(&run)?,
+            );
         }
         for (callback, body, is_new) in past.callbacks.into_values() {
             callbacks += usize::from(part.callback(&callback, body.as_deref(), is_new)?);
@@ -361,6 +387,13 @@ impl Writer {
              were restored from it",
             head.number - known
         ));
+        if without_run > 0 {
+            repairs.push(format!(
+                "{without_run} of the questions that wait {} lost the run behind it, which is not in the journal: such a \
+                 question can be taken back, but not answered",
+                if without_run == 1 { "has" } else { "have" }
+            ));
+        }
         Ok(())
     }
 

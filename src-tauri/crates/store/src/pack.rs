@@ -95,6 +95,12 @@ pub(crate) struct Position {
     pub(crate) offset: u64,
 }
 
+impl Position {
+    const fn start_of(pack: u32) -> Self {
+        Self { pack, offset: 0 }
+    }
+}
+
 /// The folder of packs, for readers.
 #[derive(Debug)]
 pub(crate) struct Packs {
@@ -173,11 +179,26 @@ impl Packs {
     ) -> Result<(Position, Vec<String>), StoreError> {
         let mut faults = Vec::new();
         let mut end = from;
-        for pack in self.numbers()?.into_iter().filter(|pack| *pack >= from.pack) {
+        let numbers = self.numbers()?;
+        if from.offset > 0 && !numbers.contains(&from.pack) {
+            faults.push(format!(
+                "pack {} with recorded runs is missing; new runs go to the next one",
+                from.pack
+            ));
+            end = Position::start_of(from.pack + 1);
+        }
+        for pack in numbers.into_iter().filter(|pack| *pack >= from.pack) {
             let start = if pack == from.pack { from.offset } else { 0 };
             end = Position { pack, offset: start };
             let file = File::open(self.path(pack))?;
             let length = file.metadata()?.len();
+            if length < start {
+                faults.push(format!(
+                    "pack {pack} with recorded runs has lost its end; new runs go to the next one"
+                ));
+                end = Position::start_of(pack + 1);
+                continue;
+            }
             while end.offset < length {
                 match read_chunk_head(&file, end.offset, length)? {
                     ChunkHead::Whole { entries, next } => {
@@ -189,19 +210,13 @@ impl Packs {
                     }
                     ChunkHead::Cut => {
                         // The rest was never acknowledged. Never write behind it: start the next file.
-                        end = Position {
-                            pack: pack + 1,
-                            offset: 0,
-                        };
+                        end = Position::start_of(pack + 1);
                         break;
                     }
                     ChunkHead::Damaged => {
                         let at = end.offset;
                         faults.push(format!("pack {pack} is damaged from byte {at} on"));
-                        end = Position {
-                            pack: pack + 1,
-                            offset: 0,
-                        };
+                        end = Position::start_of(pack + 1);
                         break;
                     }
                 }
@@ -263,10 +278,7 @@ impl PackEnd {
     ) -> io::Result<Vec<Entry>> {
         if self.position.offset >= PACK_MAX {
             self.sync()?;
-            self.position = Position {
-                pack: self.position.pack + 1,
-                offset: 0,
-            };
+            self.position = Position::start_of(self.position.pack + 1);
             self.file = None;
         }
         let file = match &mut self.file {

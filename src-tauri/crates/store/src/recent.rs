@@ -60,6 +60,11 @@ impl Recent {
         self.by_id.get(id)
     }
 
+    /// The largest identifier.
+    pub(crate) fn newest(&self) -> Option<IdBytes> {
+        self.by_id.last_key_value().map(|(id, _)| *id)
+    }
+
     pub(crate) fn insert(&mut self, id: IdBytes, run: Run) {
         self.remove(&id);
         self.by_chat.insert((run.meta.chat_key(), id));

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::StoreError;
 use crate::blob::Blobs;
+use crate::damage::Damage;
 use crate::key::{self, ChatKey, IdBytes};
 use crate::pack::{Entry, Packs};
 use crate::query::{ApprovalFilter, ApprovalQuery, CallbackQuery, ExecutionQuery, Page};
@@ -100,12 +101,18 @@ pub(crate) struct Shared {
     pub(crate) counts: Mutex<Counts>,
     pub(crate) queue: Queue,
     pub(crate) failed: OnceLock<String>,
+    pub(crate) damage: Damage,
 }
 
 fn damaged(key: &[u8]) -> StoreError {
     StoreError::Damaged {
         key: key::describe(key),
     }
+}
+
+/// What is said of damage to the value that a key names, for people.
+pub(crate) fn is_damaged(key: &str) -> String {
+    format!("the stored {key} is damaged")
 }
 
 fn parse<T: DeserializeOwned>(key: &[u8], json: &[u8]) -> Result<T, StoreError> {
@@ -238,6 +245,40 @@ impl Shared {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is damaged hides nothing else in a list: it is left out and noted.
+    fn without_damaged<'a, T>(
+        &'a self,
+        found: impl Iterator<Item = Result<T, StoreError>> + 'a,
+    ) -> impl Iterator<Item = Result<T, StoreError>> + 'a {
+        found.filter(|found| match found {
+            Err(StoreError::Damaged { key }) => {
+                self.damage.note(is_damaged(key));
+                false
+            }
+            _ => true,
+        })
+    }
+
+    /// The largest time-ordered identifier among executions, approvals and callbacks.
+    pub(crate) fn newest_id(&self) -> Result<Option<IdBytes>, StoreError> {
+        let tree = self.tree()?;
+        let mut newest = self.recent().newest();
+        for tag in [key::EXECUTION, key::APPROVAL, key::CALLBACK] {
+            // Only keys: what is damaged was given too. Other versions are in no order.
+            for key in tree.range(before(tag, None)).rev().keys_of() {
+                let id = key::id_of(&key?).filter(|id| id[6] >> 4 == 7);
+                newest = newest.max(id);
+                if id.is_some() {
+                    break;
+                }
+            }
+        }
+        if let Some(entry) = recent::settled_below(&tree, None).find_map(Result::ok) {
+            newest = newest.max(Some(entry.id));
+        }
+        Ok(newest)
+    }
+
     /// Takes no more work from now on.
     pub(crate) fn fail(&self, text: &str) {
         if self.failed.set(text.to_owned()).is_ok() {
@@ -286,11 +327,11 @@ impl Shared {
 
     pub(crate) fn flows(&self) -> Result<Vec<Flow>, StoreError> {
         let tree = self.tree()?;
-        let mut flows = Vec::new();
-        for found in tree.scan_prefix([key::FLOW]) {
+        let found = tree.scan_prefix([key::FLOW]).map(|found| {
             let (key, value) = found?;
-            flows.push(self.load_stored::<Flow>(&tree, &key, &Stored::read(&key, value)?)?);
-        }
+            self.load_stored::<Flow>(&tree, &key, &Stored::read(&key, value)?)
+        });
+        let mut flows = self.without_damaged(found).collect::<Result<Vec<_>, _>>()?;
         flows.sort_by_key(|flow: &Flow| std::cmp::Reverse((flow.created_at, flow.id)));
         Ok(flows)
     }
@@ -413,11 +454,14 @@ impl Shared {
                             && state.is_none_or(|state| state == execution_code(execution.state))
                     })
                 });
-            return page(query.limit, found.skip(query.skip), |execution| execution.id);
+            let found = self.without_damaged(found).skip(query.skip);
+            return page(query.limit, found, |execution| execution.id);
         }
         let found = self.matching(&tree, query).skip(query.skip);
         let loaded = found.map(|listing| self.load_listing(&tree, &listing?));
-        page(query.limit, loaded, |execution| execution.id)
+        page(query.limit, self.without_damaged(loaded), |execution| {
+            execution.id
+        })
     }
 
     fn matching<'a>(
@@ -438,22 +482,10 @@ impl Shared {
             })
     }
 
-    pub(crate) fn newest_id(&self) -> Result<Option<IdBytes>, StoreError> {
-        let tree = self.tree()?;
-        let execution = self.listings(&tree, None).next().transpose()?;
-        let mut newest = execution.map(|listing| listing.id);
-        for tag in [key::APPROVAL, key::CALLBACK] {
-            if let Some(key) = tree.range(before(tag, None)).rev().keys_of().next() {
-                newest = newest.max(key::id_of(&key?));
-            }
-        }
-        Ok(newest)
-    }
-
     pub(crate) fn execution_count(&self, query: &ExecutionQuery) -> Result<usize, StoreError> {
         let tree = self.tree()?;
         let mut count = 0;
-        for listing in self.matching(&tree, query) {
+        for listing in self.without_damaged(self.matching(&tree, query)) {
             listing?;
             count += 1;
         }
@@ -533,7 +565,9 @@ impl Shared {
                 };
                 found.map_err(StoreError::from).and_then(load).transpose()
             });
-        page(query.limit, found, |approval: &Approval| approval.id)
+        page(query.limit, self.without_damaged(found), |approval: &Approval| {
+            approval.id
+        })
     }
 
     fn pending(
@@ -553,7 +587,8 @@ impl Shared {
                 .as_ref()
                 .map_or(true, |approval| approval.state == ApprovalState::Pending)
         };
-        page(limit, found.filter(waiting), |approval| approval.id)
+        let found = self.without_damaged(found.filter(waiting));
+        page(limit, found, |approval| approval.id)
     }
 
     pub(crate) fn pending_of_chat(&self, flow: FlowId, chat_id: &str) -> Result<Vec<Approval>, StoreError> {
@@ -640,7 +675,7 @@ impl Shared {
             };
             key.map_err(StoreError::from).and_then(load).transpose()
         });
-        page(query.limit, found, |callback| callback.id)
+        page(query.limit, self.without_damaged(found), |callback| callback.id)
     }
 
     pub(crate) fn callbacks(&self, query: &CallbackQuery) -> Result<Page<Callback>, StoreError> {
@@ -655,7 +690,7 @@ impl Shared {
             let found = found
                 .map(|key| self.load_outbox(&tree, key))
                 .filter_map(Result::transpose);
-            return page(query.limit, found, |callback| callback.id);
+            return page(query.limit, self.without_damaged(found), |callback| callback.id);
         }
         let found = tree
             .range(before(key::CALLBACK, from.as_ref()))
@@ -671,7 +706,9 @@ impl Shared {
                 };
                 found.map_err(StoreError::from).and_then(load).transpose()
             });
-        page(query.limit, found, |callback: &Callback| callback.id)
+        page(query.limit, self.without_damaged(found), |callback: &Callback| {
+            callback.id
+        })
     }
 
     fn load_outbox(
@@ -688,7 +725,7 @@ impl Shared {
     pub(crate) fn outbox(&self) -> Result<Vec<Callback>, StoreError> {
         let tree = self.tree()?;
         let keys = tree.scan_prefix([key::OUTBOX]).keys_of();
-        keys.filter_map(|key| self.load_outbox(&tree, key).transpose())
+        self.without_damaged(keys.filter_map(|key| self.load_outbox(&tree, key).transpose()))
             .collect()
     }
 

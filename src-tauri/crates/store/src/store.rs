@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,14 +17,18 @@ use uuid::Uuid;
 
 use crate::blob::BlobHash;
 use crate::changes::Changes;
+use crate::open::Opened;
 use crate::queue::{Answer, Job};
 use crate::recent::{Place, Run};
-use crate::shared::Shared;
+use crate::shared::{Shared, is_damaged};
 use crate::transaction::Transaction;
-use crate::{ApprovalQuery, CallbackQuery, ExecutionQuery, OpenError, Page, StoreError, open};
+use crate::{ApprovalQuery, CallbackQuery, ExecutionQuery, OpenError, Page, StoreError, journal, open};
 
 /// So many commits wait for the writer at most; further callers wait for a place.
 const COMMITS_MAX: usize = 1024;
+
+/// After each mebibyte of the journal, the check rests for this long.
+const CHECK_PAUSE: Duration = Duration::from_millis(5);
 
 /// How a store is opened.
 #[derive(Debug, Clone)]
@@ -57,21 +62,46 @@ struct Handle {
     commits: Semaphore,
     repairs: Vec<String>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Reads the journal once, beside the work.
+    check: Mutex<Option<JoinHandle<()>>>,
+    closing: Arc<AtomicBool>,
+}
+
+impl Handle {
+    fn close(&self) {
+        self.shared.queue.close();
+        self.closing.store(true, Ordering::Relaxed);
+        join(&self.writer);
+        join(&self.check);
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.queue.close();
-        join(&self.writer);
+        self.close();
     }
 }
 
-fn join(writer: &Mutex<Option<JoinHandle<()>>>) {
-    let writer = writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(writer) = writer
-        && writer.join().is_err()
+fn join(thread: &Mutex<Option<JoinHandle<()>>>) {
+    let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(thread) = thread
+        && thread.join().is_err()
     {
-        tracing::error!("the writer of the storage ended with a panic");
+        tracing::error!("a thread of the storage ended with a panic");
+    }
+}
+
+/// Checks the journal as far as it went when the store was opened. A large one takes seconds, so nobody waits for it,
+/// and it leaves time for others.
+fn check_journal(shared: Arc<Shared>, length: u64, closing: &AtomicBool) {
+    let go_on = || {
+        std::thread::sleep(CHECK_PAUSE);
+        !closing.load(Ordering::Relaxed)
+    };
+    match journal::verify(&shared.dir, length, go_on) {
+        Ok(_) => {}
+        Err(_) if closing.load(Ordering::Relaxed) => {}
+        Err(fault) => shared.damage.note(fault.for_people()),
     }
 }
 
@@ -96,18 +126,30 @@ impl Store {
     /// # Errors
     /// [`OpenError::InUse`], [`OpenError::Damaged`], [`OpenError::Io`]. Their texts are for people.
     pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let (writer, repairs) = open::open(&options, clock)?;
+        let Opened {
+            writer,
+            repairs,
+            unchecked,
+        } = open::open(&options, clock)?;
         let shared = Arc::clone(&writer.shared);
         let thread = std::thread::Builder::new()
             .name("store writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| OpenError::io("start a thread for", &options.dir, error))?;
-        let writer = Mutex::new(Some(thread));
+        let closing = Arc::new(AtomicBool::new(false));
+        let check = std::thread::Builder::new()
+            .name("journal check".to_owned())
+            .spawn({
+                let (shared, closing) = (Arc::clone(&shared), Arc::clone(&closing));
+                move || check_journal(shared, unchecked, &closing)
+            });
         let handle = Handle {
             shared,
             commits: Semaphore::new(COMMITS_MAX),
             repairs,
-            writer,
+            writer: Mutex::new(Some(thread)),
+            check: Mutex::new(check.ok()),
+            closing,
         };
         Ok(Self {
             handle: Arc::new(handle),
@@ -121,6 +163,21 @@ impl Store {
     /// What had to be repaired when it was opened, for people; empty as a rule.
     pub fn repairs(&self) -> &[String] {
         &self.handle.repairs
+    }
+
+    /// What was met damaged since it was opened, for people; empty as a rule. The journal is checked beside the work
+    /// after each start, so what is wrong with it may show some seconds later.
+    pub fn damage(&self) -> Vec<String> {
+        self.shared().damage.list()
+    }
+
+    /// The largest time-ordered identifier among executions, approvals and callbacks: those that are given from now
+    /// on have to be larger, whatever the clock says.
+    ///
+    /// # Errors
+    /// As [`Self::flow`].
+    pub fn newest_id(&self) -> Result<Option<Uuid>, StoreError> {
+        self.read(|shared| Ok(shared.newest_id()?.map(Uuid::from_bytes)))
     }
 
     /// Stores changes. `Ok` means that they are durable. Empty changes make durable what was recorded before.
@@ -157,11 +214,19 @@ impl Store {
                 return Err(self.shared().unavailable());
             }
         }
+        let documents = changes.documents();
         let (answer, answered) = oneshot::channel();
         self.push(Job::Commit(changes, answer))?;
-        answered
+        let stored = answered
             .await
-            .unwrap_or_else(|_| Err(self.shared().unavailable()))
+            .unwrap_or_else(|_| Err(self.shared().unavailable()));
+        if stored.is_ok() {
+            let shared = self.shared();
+            documents
+                .iter()
+                .for_each(|key| shared.damage.mended(&is_damaged(key)));
+        }
+        stored
     }
 
     /// Queues changes that nobody waits for: visible at once, durable with the next commit or within
@@ -268,7 +333,7 @@ impl Store {
     pub async fn close(&self) {
         self.shared().queue.close();
         let handle = Arc::clone(&self.handle);
-        let joined = tokio::task::spawn_blocking(move || join(&handle.writer)).await;
+        let joined = tokio::task::spawn_blocking(move || handle.close()).await;
         if joined.is_err() {
             tracing::error!("the storage did not close");
         }
@@ -276,8 +341,12 @@ impl Store {
 
     /// sled may panic on a damaged page (anchors: webhook security §3.3); its readers must not.
     fn read<T>(&self, read: impl FnOnce(&Shared) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        catch_unwind(AssertUnwindSafe(|| read(self.shared())))
-            .unwrap_or_else(|_| Err(StoreError::Read("the database stopped while it was read".into())))
+        let read = catch_unwind(AssertUnwindSafe(|| read(self.shared())))
+            .unwrap_or_else(|_| Err(StoreError::Read("the database stopped while it was read".into())));
+        if let Err(StoreError::Damaged { key }) = &read {
+            self.shared().damage.note(is_damaged(key));
+        }
+        read
     }
 
     /// A flow.
@@ -318,14 +387,6 @@ impl Store {
     /// As [`Self::flow`].
     pub fn executions(&self, query: &ExecutionQuery) -> Result<Page<Execution>, StoreError> {
         self.read(|shared| shared.executions(query))
-    }
-
-    /// The largest of the time-ordered identifiers of executions, approvals and callbacks. Reads none of them.
-    ///
-    /// # Errors
-    /// As [`Self::flow`].
-    pub fn newest_id(&self) -> Result<Option<Uuid>, StoreError> {
-        self.read(|shared| Ok(shared.newest_id()?.map(Uuid::from_bytes)))
     }
 
     /// How many executions match, whatever `skip` and `limit` say. Walks the list entries of all executions.

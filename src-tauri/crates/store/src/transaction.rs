@@ -136,12 +136,16 @@ impl Layers<'_> {
         for change in changes.changes {
             match change {
                 Change::Put(key, slot) => self.put(own, key, slot)?,
-                Change::Delete(key) => {
-                    if let Some(old) = self.old(own, &key)? {
+                Change::Delete(key) => match self.old(own, &key) {
+                    Ok(None) => {}
+                    Ok(Some(old)) => {
                         count_blob(own, old.blob, -1);
                         own.values.insert(key, None);
                     }
-                }
+                    // Whoever takes it away need not be able to read it. If it named a file, that stays.
+                    Err(StoreError::Damaged { .. }) => drop(own.values.insert(key, None)),
+                    Err(error) => return Err(error),
+                },
             }
         }
         own.events.extend(changes.events);
@@ -150,7 +154,11 @@ impl Layers<'_> {
 
     fn put(&self, own: &mut Overlay, key: Vec<u8>, mut slot: Slot) -> Result<(), StoreError> {
         slot.take_hash();
-        let old = self.old(own, &key)?;
+        let old = match self.old(own, &key) {
+            // The key is the hash of what is put, so this is what it was.
+            Err(StoreError::Damaged { .. }) if key[0] == key::DOCUMENT => None,
+            old => old?,
+        };
         if key[0] == key::DOCUMENT && old.is_some() {
             return Ok(());
         }

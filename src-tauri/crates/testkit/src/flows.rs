@@ -257,7 +257,7 @@ pub fn examples() -> Vec<String> {
 }
 
 fn examples_folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../tests/fixtures/flows")
+    crate::checkout().join("tests/fixtures/flows")
 }
 
 /// A field of a node: name, type, whether it takes variables, and its value.

@@ -13,6 +13,7 @@
 )]
 
 mod bus;
+mod checkout;
 mod display;
 mod eventually;
 pub mod flows;
@@ -28,6 +29,7 @@ mod temp;
 mod wire;
 
 pub use bus::PrivateBus;
+pub use checkout::checkout;
 pub use display::VirtualDisplay;
 pub use eventually::eventually;
 pub use headless::{Headless, Installation, wait_for_end};

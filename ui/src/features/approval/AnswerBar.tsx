@@ -1,8 +1,8 @@
 import type { Ref } from "react";
 
 import type { Outcome } from "../../bindings/Outcome";
-import { Button } from "../../components/Button";
-import { usePreferences } from "../../shell/preferences";
+import { Button, Kbd } from "../../components/Button";
+import { Icon } from "../../components/Icon";
 import styles from "./AnswerBar.module.css";
 
 /** The two answers, always in the same place and the same order, and a note. */
@@ -16,11 +16,12 @@ export function AnswerBar({
   busy,
   ready,
   unavailable,
+  below,
 }: {
   noteAllowed: boolean;
   note: string;
   onNote: (note: string) => void;
-  noteRef: Ref<HTMLInputElement>;
+  noteRef: Ref<HTMLTextAreaElement>;
   onAnswer: (outcome: Outcome) => void;
   /** Escape in the note. */
   onLeave: () => void;
@@ -29,30 +30,43 @@ export function AnswerBar({
   ready: boolean;
   /** Why no answer can be given now. */
   unavailable: string | null;
+  /** Whether the sheet goes on below the bar, whether what happens next lies there, and the way to it. */
+  below: { more: boolean; part: boolean; show: () => void };
 }) {
-  const { singleKeys } = usePreferences();
   return (
-    <div className={styles.bar} role="group" aria-label="Your answer">
+    <div className={styles.bar} role="group" aria-label="Your answer" {...(below.more ? { "data-more": "" } : {})}>
+      {below.part && (
+        <div className={styles.more}>
+          <Button size="small" onPress={below.show}>
+            What happens next
+            <Icon name="down" size={14} />
+          </Button>
+        </div>
+      )}
       <div className={styles.inner}>
         {unavailable !== null ? (
           <p className={styles.none}>{unavailable}</p>
         ) : noteAllowed ? (
-          <input
-            ref={noteRef}
-            className={styles.note}
-            aria-label="Note for the requester"
-            placeholder={singleKeys ? "Add a note (n)" : "Add a note"}
-            value={note}
-            maxLength={4000}
-            autoComplete="off"
-            onChange={(event) => onNote(event.target.value)}
-            onKeyDown={(event) => {
-              if (event.key === "Escape") {
-                event.stopPropagation();
-                onLeave();
-              }
-            }}
-          />
+          // Its text once more, for the eyes unseen: the field is as high as that.
+          <div className={styles.note} data-text={note}>
+            <textarea
+              ref={noteRef}
+              rows={1}
+              aria-label="Note for the requester"
+              placeholder="Add a note"
+              value={note}
+              maxLength={4000}
+              autoComplete="off"
+              onChange={(event) => onNote(event.target.value)}
+              onKeyDown={(event) => {
+                if (event.key === "Escape") {
+                  event.stopPropagation();
+                  onLeave();
+                }
+              }}
+            />
+            {note === "" && <Kbd>n</Kbd>}
+          </div>
         ) : (
           <p className={styles.none}>This step takes no note.</p>
         )}

@@ -9,6 +9,8 @@ import { MarkdownText } from "../../components/MarkdownText";
 import { Chips, Sheet, SheetTitle } from "../../components/Split";
 import { wordsOf } from "../../components/States";
 import { Time } from "../../components/Time";
+import { PART } from "./below";
+import styles from "./ApprovalSheet.module.css";
 import { NextCard } from "./Next";
 import { SentCard } from "./Sent";
 
@@ -24,7 +26,9 @@ function Rest({ approval, detail, failed }: { approval: ApprovalSummary; detail:
   return (
     <>
       <SentCard payload={detail?.payload} size={approval.payloadBytes} here={detail !== undefined} />
-      <NextCard approval={approval} detail={detail} />
+      <div className={styles.part} tabIndex={-1} {...{ [PART]: "" }}>
+        <NextCard approval={approval} detail={detail} />
+      </div>
     </>
   );
 }

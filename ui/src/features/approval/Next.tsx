@@ -1,5 +1,6 @@
 import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import type { ApprovalView } from "../../bindings/ApprovalView";
+import type { Outcome } from "../../bindings/Outcome";
 import { Card } from "../../components/Card";
 import { Icon } from "../../components/Icon";
 import { LinesSkeleton } from "../../components/States";
@@ -16,6 +17,13 @@ function Steps({ steps }: { steps: string[] }) {
   );
 }
 
+/** How a branch stands to the answer: taken by yes or by no, passed over, or still open. */
+function branchOf(branch: Outcome, taken: Outcome | undefined): "yes" | "no" | "other" | undefined {
+  if (taken === undefined) return undefined;
+  if (branch !== taken) return "other";
+  return taken === "approve" ? "yes" : "no";
+}
+
 /** What follows each answer; after the answer, what could have followed. */
 export function NextCard({ approval, detail }: { approval: ApprovalSummary; detail: ApprovalView | undefined }) {
   const waits = approval.state === "pending";
@@ -27,14 +35,14 @@ export function NextCard({ approval, detail }: { approval: ApprovalSummary; deta
       flush
     >
       <div className={styles.next}>
-        <div className={taken === "approve" ? styles.taken : undefined}>
+        <div data-branch={branchOf("approve", taken)}>
           <h3 className={styles.yes}>
             <Icon name="check" size={14} />
             {waits ? "If you approve" : taken === "approve" ? "Approved" : "If approved"}
           </h3>
           {detail === undefined ? <LinesSkeleton lines={2} bare /> : <Steps steps={detail.ifApproved} />}
         </div>
-        <div className={taken === "reject" ? styles.taken : undefined}>
+        <div data-branch={branchOf("reject", taken)}>
           <h3 className={styles.no}>
             <Icon name="cross" size={14} />
             {waits ? "If you reject" : taken === "reject" ? "Rejected" : "If rejected"}

@@ -29,7 +29,7 @@ import { useConnection } from "../../shell/connection";
 import { useSideBySide } from "../../shell/media";
 import { go, useRoute } from "../../shell/router";
 import styles from "./Callbacks.module.css";
-import { CallbackChip, delivered, ended, failing, hostOf, kindWords, outcomeWords } from "./words";
+import { CallbackChip, delivered, ended, failing, hostOf, kindWords, outcomeWords, reportWords } from "./words";
 
 /** Of what is sent, so many letters are shown first. */
 const HUGE = 20_000;
@@ -183,7 +183,6 @@ function CallbackDetail({ id, summary }: { id: string; summary: CallbackSummary 
       <Chips>
         <CallbackChip callback={callback} />
         <Chip>{callback.flowName}</Chip>
-        <Chip>{callback.kind}</Chip>
         {callback.urlSource === "caller" && <Chip icon="link">Address named by the caller</Chip>}
       </Chips>
       <div className={styles.head}>
@@ -191,7 +190,7 @@ function CallbackDetail({ id, summary }: { id: string; summary: CallbackSummary 
           <SheetTitle>{kindWords[callback.kind]}</SheetTitle>
           <p className={styles.url}>POST {callback.url}</p>
         </div>
-        <Button icon="undo" isDisabled={busy || !connected} onPress={() => void sendAgain()}>
+        <Button icon="send" isDisabled={busy || !connected} onPress={() => void sendAgain()}>
           {busy ? "Sending" : "Send again"}
         </Button>
       </div>
@@ -249,6 +248,12 @@ export function CallbacksPage() {
   const callbacks = useCallbacks(filter);
   const all = useMemo(() => callbacks.data?.pages.flatMap((page) => page.callbacks) ?? [], [callbacks.data]);
   const failingCount = callbacks.data?.pages.at(0)?.failing ?? 0;
+  const [givenUp] = useCallbacks("abandoned").data?.pages ?? [];
+  const amiss = [
+    failingCount > 0 && `${failingCount.toLocaleString("en")} failing`,
+    // They are counted as far as a page goes.
+    givenUp !== undefined && givenUp.callbacks.length > 0 && `${givenUp.callbacks.length}${givenUp.next === null ? "" : "+"} given up`,
+  ].filter((words) => words !== false);
   const shown = id ?? (sideBySide ? all[0]?.id : undefined);
   const [focused, setFocused] = useState<string>();
   useCallbacksAhead(shown === undefined ? all.filter((one) => one.id === focused) : aroundOf(all, shown));
@@ -257,11 +262,11 @@ export function CallbacksPage() {
     () =>
       all.map((callback) => ({
         id: callback.id,
-        main: kindWords[callback.kind],
-        text: `${kindWords[callback.kind]}, ${callback.flowName}, ${hostOf(callback.url)}`,
+        main: reportWords(callback),
+        text: `${reportWords(callback)}, ${hostOf(callback.url)}`,
         sub: (
           <>
-            {hostOf(callback.url)} · {callback.flowName} · <Time at={callback.createdAt} as="ago" />
+            {hostOf(callback.url)} · <Time at={callback.createdAt} as="ago" />
           </>
         ),
         side:
@@ -270,7 +275,7 @@ export function CallbacksPage() {
           ) : callback.state === "abandoned" ? (
             "Given up"
           ) : callback.behindEarlier ? (
-            "Behind another"
+            "Waits for the one before"
           ) : callback.nextAttemptAt !== null ? (
             <>
               Try <Time at={callback.nextAttemptAt} as="ahead" />
@@ -318,7 +323,7 @@ export function CallbacksPage() {
           <ListBar>
             <Choice label="Show" hideLabel value={filter} onChange={setFilter} options={filters} />
           </ListBar>
-          <ListGroup aside={failingCount > 0 && `${failingCount} failing`}>Latest first</ListGroup>
+          <ListGroup aside={amiss.join(" · ")}>Latest first</ListGroup>
           {callbacks.isPending ? (
             <RowsSkeleton />
           ) : rows.length === 0 ? (

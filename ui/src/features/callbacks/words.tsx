@@ -13,6 +13,18 @@ export const kindWords: Record<CallbackKind, string> = {
   ERROR: "The flow has failed",
 };
 
+/** What it reports of which flow, for a list. */
+export function reportWords({ flowName, kind }: Pick<CallbackSummary, "flowName" | "kind">): string {
+  switch (kind) {
+    case "STOPPED":
+      return `${flowName}: a question waits`;
+    case "SUCCESS":
+      return `${flowName}: finished`;
+    case "ERROR":
+      return `${flowName}: failed`;
+  }
+}
+
 /** Where it goes, short. */
 export function hostOf(url: string): string {
   try {
@@ -48,7 +60,7 @@ export function outcomeWords(callback: CallbackSummary): string {
     return `Delivered on the ${ordinal(last.number)} try, ${took(after)} after it was written`;
   }
   if (state === "abandoned") return `Given up after ${tries}`;
-  if (callback.behindEarlier) return "Waits for the message before it";
+  if (callback.behindEarlier) return "Waits for the one before";
   if (attempts.some((attempt) => !ended(attempt))) return "Being sent";
   return attempts.length === 0 ? "About to be sent" : `Not delivered after ${tries}`;
 }

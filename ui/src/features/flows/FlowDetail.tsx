@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { type CSSProperties, useMemo, useState } from "react";
 
 import type { FlowView } from "../../bindings/FlowView";
 import { announce, notify } from "../../components/Announcer";
@@ -14,7 +14,7 @@ import { Chips, Sheet, SheetTitle } from "../../components/Split";
 import { wordsOf } from "../../components/States";
 import { Time } from "../../components/Time";
 import { Unfold } from "../../components/Unfold";
-import { keys } from "../../data/queries";
+import { keys, useListens } from "../../data/queries";
 import { usePlatform } from "../../platform/context";
 import { useConnection } from "../../shell/connection";
 import { go } from "../../shell/router";
@@ -23,6 +23,7 @@ import { curlOf, startOf } from "./curl";
 import { PolicyCard } from "./PolicyCard";
 import { ScheduleCard } from "./ScheduleCard";
 import { StartCard } from "./StartCard";
+import { reachedSteps } from "./ways";
 import { problemsTitle, takenIn } from "./words";
 import styles from "./Flows.module.css";
 
@@ -40,31 +41,73 @@ function Document({ text }: { text: string }) {
   return <LongCode label="Document" content={useMemo(() => contentOfJson(text, HUGE), [text])} />;
 }
 
-function Step({ step }: { step: string }) {
-  const [kind, ...label] = step.split(": ");
+/** How far a step is indented at most, in steps of the indent. */
+const DEEPEST = 5;
+
+/** The steps in the order of a run, each with what leads to it. */
+function Steps({ flow }: { flow: FlowView }) {
+  const steps = useMemo(() => reachedSteps(flow), [flow]);
   return (
-    <li>
-      <span>
-        <b>{kind}</b>
-        {label.length > 0 && `: ${label.join(": ")}`}
-      </span>
-    </li>
+    <ol className={styles.steps}>
+      {steps.map(({ step, depth, way }) => (
+        <li key={step.id} style={{ "--depth": Math.min(depth, DEEPEST) } as CSSProperties}>
+          <span>
+            <b>{step.kind}</b>
+            {step.label !== "" && `: ${step.label}`}
+          </span>
+          {way !== "" && <span className={styles.way}>{way}</span>}
+        </li>
+      ))}
+    </ol>
   );
 }
 
-function SecretCard({ flow }: { flow: FlowView }) {
+/** Makes a secret for a flow, and shows it this once. */
+function useNewSecret(flow: FlowView) {
   const platform = usePlatform();
   const client = useQueryClient();
-  const connected = useConnection();
   const [secret, setSecret] = useState<string | null>(null);
-  const [asking, setAsking] = useState<"replace" | "remove" | null>(null);
-  const [failed, setFailed] = useState<unknown>(null);
 
   async function create() {
-    setFailed(null);
     setSecret(await platform.createWebhookSecret(flow.id));
     await client.invalidateQueries({ queryKey: keys.flows });
   }
+
+  const dialog = (
+    <Dialog title="The secret of this flow" open={secret !== null} onClose={() => setSecret(null)}>
+      <p>Copy it now: it is shown this once and cannot be read again.</p>
+      <CopyableCode text={secret ?? ""} label="Secret" copy="Copy secret" />
+    </Dialog>
+  );
+  return { create, dialog };
+}
+
+/** A flow that checks signatures and has nothing to check them with. */
+function NeedsSecret({ create }: { create: () => Promise<void> }) {
+  const connected = useConnection();
+  const [failed, setFailed] = useState<unknown>(null);
+  return (
+    <Banner
+      tone="warn"
+      title="Every call is refused until this flow has a secret"
+      live={false}
+      action={
+        <Button isDisabled={!connected} onPress={() => void create().catch(setFailed)}>
+          Create secret
+        </Button>
+      }
+    >
+      {failed === null ? "It is shown once, to be given to the sender." : `It was not created: ${wordsOf(failed)}`}
+    </Banner>
+  );
+}
+
+function SecretCard({ flow, create }: { flow: FlowView; create: () => Promise<void> }) {
+  const platform = usePlatform();
+  const client = useQueryClient();
+  const connected = useConnection();
+  const [asking, setAsking] = useState<"replace" | "remove" | null>(null);
+  const [failed, setFailed] = useState<unknown>(null);
 
   async function remove() {
     await platform.deleteWebhookSecret(flow.id);
@@ -91,33 +134,33 @@ function SecretCard({ flow }: { flow: FlowView }) {
     >
       <div className={styles.stack}>
         <p>{signatureWords(flow)}</p>
-        {flow.signature !== null && !flow.hasWebhookSecret && (
-          <Banner tone="warn" live={false}>
-            Without a secret every call is refused. Create one and give it to the sender.
-          </Banner>
-        )}
         {failed !== null && <Banner tone="no">{wordsOf(failed)}</Banner>}
-        <div className={styles.actions}>
-          {flow.hasWebhookSecret ? (
-            <>
-              <Button isDisabled={!connected} onPress={() => setAsking("replace")}>
-                Replace secret
-              </Button>
-              <Button kind="no" isDisabled={!connected} onPress={() => setAsking("remove")}>
-                Remove secret
-              </Button>
-            </>
-          ) : (
-            <Button isDisabled={!connected} onPress={() => void create().catch(setFailed)}>
-              Create secret
+        {flow.hasWebhookSecret ? (
+          <div className={styles.actions}>
+            <Button isDisabled={!connected} onPress={() => setAsking("replace")}>
+              Replace secret
             </Button>
-          )}
-        </div>
+            <Button kind="no" isDisabled={!connected} onPress={() => setAsking("remove")}>
+              Remove secret
+            </Button>
+          </div>
+        ) : (
+          // A flow that needs one has this button at the top of its page.
+          flow.signature === null && (
+            <div className={styles.actions}>
+              <Button
+                isDisabled={!connected}
+                onPress={() => {
+                  setFailed(null);
+                  void create().catch(setFailed);
+                }}
+              >
+                Create secret
+              </Button>
+            </div>
+          )
+        )}
       </div>
-      <Dialog title="The secret of this flow" open={secret !== null} onClose={() => setSecret(null)}>
-        <p>Copy it now: it is shown this once and cannot be read again.</p>
-        <CopyableCode text={secret ?? ""} label="Secret" copy="Copy secret" />
-      </Dialog>
       <Confirm
         title="Replace the secret?"
         action="Replace"
@@ -152,6 +195,8 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
   // By a person, and not by a call of its webhook.
   const startable = flow.startsBy === "form" || flow.startsBy === "chat";
   const called = !startable && flow.startsBy !== "schedule";
+  const newSecret = useNewSecret(flow);
+  const listens = useListens();
 
   async function replace() {
     setBusy(true);
@@ -197,6 +242,7 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
         </Chip>
       </Chips>
       <SheetTitle>{flow.name}</SheetTitle>
+      {called && flow.signature !== null && !flow.hasWebhookSecret && <NeedsSecret create={newSecret.create} />}
       {failed !== null && (
         <Banner tone="no" title="The flow was not replaced">
           {wordsOf(failed)}
@@ -211,15 +257,6 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
           </ul>
         </Banner>
       )}
-      {flow.notes.length > 0 && (
-        <Card title="Good to know">
-          <ul className={styles.problems}>
-            {flow.notes.map((note) => (
-              <li key={note}>{note}</li>
-            ))}
-          </ul>
-        </Card>
-      )}
       {flow.schedule !== null && <ScheduleCard flow={flow} schedule={flow.schedule} />}
       {startable && <StartCard flow={flow} />}
       {called && (
@@ -229,22 +266,32 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
               <h3 className={styles.sub}>Address</h3>
               <CopyableLine text={flow.webhookUrl} copy="Copy webhook URL" />
             </div>
-            <div>
-              <h3 className={styles.sub}>From a terminal</h3>
-              <CopyableCode text={curlOf(flow)} label="Command that calls the flow" copy="Copy command" wrap={false} />
-            </div>
+            {listens ? (
+              <div>
+                <h3 className={styles.sub}>From a terminal</h3>
+                <CopyableCode text={curlOf(flow)} label="Command that calls the flow" copy="Copy command" />
+              </div>
+            ) : (
+              <p>Countersign does not listen at this address now.</p>
+            )}
           </div>
         </Card>
       )}
       <Card title="Steps" flush>
-        <ol className={styles.steps}>
-          {flow.steps.map((step, index) => (
-            <Step key={index} step={step} />
-          ))}
-        </ol>
+        <Steps flow={flow} />
       </Card>
+      {flow.notes.length > 0 && (
+        <Card title="Good to know">
+          <ul className={styles.problems}>
+            {flow.notes.map((note) => (
+              <li key={note}>{note}</li>
+            ))}
+          </ul>
+        </Card>
+      )}
       <PolicyCard flow={flow} />
-      {called && <SecretCard flow={flow} />}
+      {called && <SecretCard flow={flow} create={newSecret.create} />}
+      {newSecret.dialog}
       <Card title="Where the outcome goes">
         {!called ? (
           <div className={styles.stack}>

@@ -87,7 +87,7 @@ function StepFields({
                 autoFocus={autoFocus}
               />
               <TextField
-                label="Further tries"
+                label="Retries"
                 value={step.retries}
                 onChange={(retries) => onChange({ retries })}
                 hint="After a failure, up to 20. Empty: none."
@@ -297,7 +297,7 @@ function PolicyForm({ flow, stored }: { flow: FlowView; stored: RunPolicy }) {
         )}
         {dirty && (
           <div className={styles.actions}>
-            <Button type="submit" isDisabled={busy || !connected} aria-label="Save limits and retries">
+            <Button type="submit" kind="yes" isDisabled={busy || !connected} aria-label="Save limits and retries">
               {busy ? "Saving" : "Save"}
             </Button>
             <Button

@@ -14,7 +14,7 @@ import { Switch, TextField } from "../../components/Field";
 import { Select } from "../../components/Select";
 import { wordsOf } from "../../components/States";
 import { Unfold } from "../../components/Unfold";
-import { keys } from "../../data/queries";
+import { keys, useListens } from "../../data/queries";
 import { usePlatform } from "../../platform/context";
 import { useConnection } from "../../shell/connection";
 import { go } from "../../shell/router";
@@ -179,6 +179,7 @@ export function StartCard({ flow }: { flow: FlowView }) {
   const connected = useConnection();
   const [open, setOpen] = useState(false);
   const asks = flow.form === null;
+  const listens = useListens();
   return (
     <Card title="How to start it" aside={asks ? "with a message" : "with a form"}>
       <div className={styles.stack}>
@@ -194,10 +195,14 @@ export function StartCard({ flow }: { flow: FlowView }) {
                 <h3 className={styles.sub}>Address</h3>
                 <CopyableLine text={predictionUrlOf(flow)} copy="Copy address" />
               </div>
-              <div>
-                <h3 className={styles.sub}>From a terminal</h3>
-                <CopyableCode text={predictionCurlOf(flow)} label="Command that starts the flow" copy="Copy command" wrap={false} />
-              </div>
+              {listens ? (
+                <div>
+                  <h3 className={styles.sub}>From a terminal</h3>
+                  <CopyableCode text={predictionCurlOf(flow)} label="Command that starts the flow" copy="Copy command" />
+                </div>
+              ) : (
+                <p>Countersign does not listen at this address now.</p>
+              )}
             </div>
           )}
         </Unfold>

@@ -131,7 +131,7 @@ describe("limits and retries", () => {
 
   it("do not send what is no number, and go to the field", async () => {
     const { platform, user } = drawApp({ at: "#/flows" });
-    const tries = await screen.findByRole("textbox", { name: "Further tries" });
+    const tries = await screen.findByRole("textbox", { name: "Retries" });
     await user.clear(tries);
     await user.type(tries, "often");
     await user.click(save()!);

@@ -2,11 +2,12 @@ import { useMemo, useRef, useState } from "react";
 
 import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import { Button } from "../../components/Button";
+import { Icon } from "../../components/Icon";
 import { type Row, Rows } from "../../components/Rows";
 import { ListBar, ListGroup, Split } from "../../components/Split";
 import { DetailSkeleton, Empty, Failure, RowsSkeleton } from "../../components/States";
 import { Time } from "../../components/Time";
-import { useApproval, useApprovals, useApprovalsAhead } from "../../data/queries";
+import { useApproval, useApprovals, useApprovalsAhead, useInterruptedRuns } from "../../data/queries";
 import { aroundOf } from "../../data/summary";
 import { useKeys } from "../../keys/keys";
 import { PlatformError } from "../../platform/platform";
@@ -63,26 +64,36 @@ export function HistoryPage() {
   const sideBySide = useSideBySide();
   const approvals = useApprovals("decided");
   const all = useMemo(() => approvals.data?.pages.flatMap((page) => page.approvals) ?? [], [approvals.data]);
+  const { data: interrupted } = useInterruptedRuns();
   const rows: Row[] = useMemo(
     () =>
       all.map((approval) => {
         const { decision, state } = approval;
+        const cut = interrupted?.includes(approval.executionId) === true;
         return {
           id: approval.id,
           main: approval.title,
-          text: `${approval.title} ${stateWords[state]}`,
+          text: `${approval.title} ${stateWords[state]}${cut ? ", interrupted" : ""}`,
           sub: (
             <>
+              {cut && `${stateWords[state]} · `}
               {approval.flowName}
               {decision?.person !== null && decision?.person !== undefined && ` · ${decision.person}`} ·{" "}
               <Time at={decision?.decidedAt ?? approval.createdAt} as="ago" />
             </>
           ),
-          side: stateWords[state],
-          tone: state === "approved" ? "yes" : state === "rejected" ? "no" : undefined,
+          side: cut ? (
+            <>
+              <Icon name="warning" size={13} />
+              Interrupted
+            </>
+          ) : (
+            stateWords[state]
+          ),
+          tone: cut ? "warn" : state === "approved" ? "yes" : state === "rejected" ? "no" : undefined,
         };
       }),
-    [all],
+    [all, interrupted],
   );
   const shown = id ?? (sideBySide ? all[0]?.id : undefined);
   const [focused, setFocused] = useState<string>();

@@ -7,8 +7,8 @@ import type { Outcome } from "../../bindings/Outcome";
 import { notify } from "../../components/Announcer";
 import { Banner } from "../../components/Banner";
 import { Button } from "../../components/Button";
-import { DetailSkeleton, Failure, wordsOf } from "../../components/States";
-import { keys, useApproval } from "../../data/queries";
+import { DetailSkeleton, Empty, Failure, wordsOf } from "../../components/States";
+import { keys, useApproval, useStatus } from "../../data/queries";
 import { settle } from "../../data/live";
 import { useKeys } from "../../keys/keys";
 import { usePlatform } from "../../platform/context";
@@ -16,11 +16,12 @@ import { PlatformError } from "../../platform/platform";
 import { useConnection } from "../../shell/connection";
 import { reducedMotion } from "../../shell/media";
 import { go, href } from "../../shell/router";
+import { useBelow } from "../approval/below";
 import { AnswerBar } from "../approval/AnswerBar";
 import { ApprovalSheet } from "../approval/ApprovalSheet";
 import { Receipt } from "../approval/Receipt";
 import { TakeBack } from "../approval/TakeBack";
-import { decidedWords, stateWords } from "../approval/words";
+import { decidedWords } from "../approval/words";
 import { drafts } from "./drafts";
 import type { Guard } from "./guard";
 import styles from "./Inbox.module.css";
@@ -61,10 +62,14 @@ export function InboxDetail({
   const client = useQueryClient();
   const query = useApproval(id);
   const connected = useConnection();
+  const status = useStatus();
+  // The server takes no answer then: it could not keep it.
+  const stored = (status.data?.storageProblem ?? null) === null;
+  const below = useBelow();
   const [note, setNote] = useState(() => drafts.get(id) ?? "");
   const [busy, setBusy] = useState(false);
   const [trouble, setTrouble] = useState<Trouble | null>(null);
-  const noteField = useRef<HTMLInputElement>(null);
+  const noteField = useRef<HTMLTextAreaElement>(null);
   const approval = query.data;
   // Only what is shown in full can be answered.
   const waits = approval?.state === "pending";
@@ -82,7 +87,7 @@ export function InboxDetail({
   }
 
   async function answer(outcome: Outcome) {
-    if (approval === undefined || !waits || busy || !connected || !guard.open()) return;
+    if (approval === undefined || !waits || busy || !connected || !stored || !guard.open()) return;
     const then = next;
     const feedback = approval.feedbackEnabled ? note.trim() : "";
     setWorking(true);
@@ -104,7 +109,7 @@ export function InboxDetail({
   /** The row goes, the next question comes. */
   function leave(decided: ApprovalView, then: Next) {
     notify({
-      text: `${stateWords[decided.state]}: ${decided.title}`,
+      text: `You ${decided.state === "approved" ? "approved" : "rejected"}: ${decided.title}`,
       icon: decided.state === "approved" ? "check" : "cross",
       tone: decided.state === "approved" ? "yes" : "no",
       href: href("history", decided.id),
@@ -174,15 +179,20 @@ export function InboxDetail({
 
   const gone = query.error instanceof PlatformError && query.error.code === "not-found";
   if (shown === undefined || (approval === undefined && gone)) {
-    if (query.isError) {
+    if (gone) {
       return (
-        <Failure
+        <Empty
+          icon="inbox"
           level="h1"
-          title={gone ? "This question is not here" : "The question cannot be read"}
-          error={query.error}
-          retry={() => void query.refetch()}
-        />
+          title="This question is not here"
+          action={<Button onPress={() => go("history")}>Look in History</Button>}
+        >
+          It may have been answered or taken back.
+        </Empty>
       );
+    }
+    if (query.isError) {
+      return <Failure level="h1" title="The question cannot be read" error={query.error} retry={() => void query.refetch()} />;
     }
     return <DetailSkeleton />;
   }
@@ -198,6 +208,7 @@ export function InboxDetail({
         detail={approval}
         failed={failed ? { error: query.error, retry: () => void query.refetch() } : null}
         titleRef={titleRef}
+        scrollRef={below.ref}
         notice={
           trouble !== null && (
             <Banner tone={trouble.tone} title={trouble.title}>
@@ -206,7 +217,7 @@ export function InboxDetail({
           )
         }
         receipt={!asks && <Receipt approval={shown} />}
-        after={waits && <TakeBack approval={approval} disabled={busy || !connected} />}
+        after={waits && <TakeBack approval={approval} disabled={busy || !connected || !stored} />}
       />
       {asks ? (
         <AnswerBar
@@ -221,10 +232,13 @@ export function InboxDetail({
           unavailable={
             !connected
               ? "No answer can be given until Countersign can be reached again."
-              : failed
-                ? "It can be answered once all of it can be read."
-                : null
+              : !stored
+                ? "Answers can be given once the storage works again."
+                : failed
+                  ? "It can be answered once all of it can be read."
+                  : null
           }
+          below={below}
         />
       ) : (
         <div className={styles.decided}>

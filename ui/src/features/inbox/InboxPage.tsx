@@ -34,7 +34,7 @@ function rowOf(item: ApprovalSummary, gone: boolean, leaving: boolean): Row {
     id: item.id,
     main: item.title,
     text: item.title,
-    sub: gone ? "Answered meanwhile" : `${item.flowName}${item.nodeLabel === "" ? "" : ` · ${item.nodeLabel}`}`,
+    sub: gone ? "Answered meanwhile" : `${item.flowName} · ${item.signed ? "Signed" : "Not signed"}`,
     side: gone ? null : <Time at={item.createdAt} as="waited" />,
     gone,
     leaving,

@@ -3,7 +3,7 @@
 import type { RefObject } from "react";
 
 import { Button } from "../../components/Button";
-import { CopyableCode } from "../../components/Code";
+import { Code, CopyableCode } from "../../components/Code";
 import { Empty } from "../../components/States";
 import { useFlows, useStatus } from "../../data/queries";
 import { go } from "../../shell/router";
@@ -37,12 +37,12 @@ export function NothingWaits({ titleRef }: { titleRef: RefObject<HTMLHeadingElem
                 </span>
               </span>
             )}
-            {flow !== undefined && (
+            {flow !== undefined && address !== null && (
               <div className={styles.test}>
                 <p>
                   Try it: send a test to <a href={`#/flows/${flow.id}`}>{flow.name}</a>
                 </p>
-                <CopyableCode text={curlOf(flow)} label="Command that sends a test" copy="Copy command" wrap={false} />
+                <CopyableCode text={curlOf(flow)} label="Command that sends a test" copy="Copy command" />
               </div>
             )}
             {flows.data !== undefined && flow === undefined && (
@@ -61,14 +61,17 @@ export function NothingWaits({ titleRef }: { titleRef: RefObject<HTMLHeadingElem
                 <li>
                   <div>
                     <p>
-                      <b>Send it a test.</b> Its page has the line with its own address; it looks like this:
+                      <b>Send it a test.</b>{" "}
+                      {address === null
+                        ? "Its page has the line for that, once Countersign listens."
+                        : "Its page has the line for that, with its own address; it looks like this:"}
                     </p>
-                    <CopyableCode
-                      text={`curl -H 'content-type: application/json' \\\n  --data-raw '{"message":"test"}' \\\n  'http://${address ?? "127.0.0.1:8420"}/api/v1/webhook/FLOW'`}
-                      label="Command that sends a test"
-                      copy="Copy command"
-                      wrap={false}
-                    />
+                    {address !== null && (
+                      <Code
+                        text={`curl -H 'content-type: application/json' \\\n  --data-raw '{"message":"test"}' \\\n  'http://${address}/api/v1/webhook/FLOW'`}
+                        label="What a test looks like"
+                      />
+                    )}
                   </div>
                 </li>
               </ol>

@@ -106,9 +106,22 @@ describe("the inbox", () => {
   });
 
   it("says when the question that was asked for is not here", async () => {
-    drawApp({ at: "#/inbox/none" });
+    const { user } = drawApp({ at: "#/inbox/none" });
     expect(await screen.findByRole("heading", { level: 1, name: "This question is not here" })).toBeVisible();
     expect(screen.queryByRole("button", { name: "Approve" })).toBeNull();
+    expect(screen.getByText("It may have been answered or taken back.")).toBeVisible();
+    await user.click(screen.getByRole("button", { name: "Look in History" }));
+    expect(await screen.findByRole("grid", { name: "Answered questions" })).toBeVisible();
+  });
+
+  it("takes no answer while the storage has failed, and says when again", async () => {
+    const { platform, user } = drawApp({ scenario: "storage-failed" });
+    await shown(DEPLOY);
+    await guard();
+    expect(await screen.findByText("Answers can be given once the storage works again.")).toBeVisible();
+    for (const name of ["Approve", "Reject", "Take the question back"]) expect(screen.getByRole("button", { name })).toBeDisabled();
+    await user.keyboard("ar");
+    expect(decisions(platform)).toEqual([]);
   });
 
   it("asks for the neighbours ahead, once", async () => {
@@ -160,7 +173,8 @@ describe("the inbox", () => {
     await waitFor(() => expect(rows()[0], "the answered row has left").toBe(REFUND));
     expect(document.activeElement, "focus is on the next question").toHaveTextContent(REFUND);
     expect(screen.getByRole("textbox", { name: "Note for the requester" })).toHaveValue("");
-    expect(screen.getByRole("status")).toHaveTextContent(`Approved: ${DEPLOY}`);
+    expect(screen.getByRole("status")).toHaveTextContent(`You approved: ${DEPLOY}`);
+    expect(within(screen.getByRole("region", { name: "Waiting" })).getByRole("link", { name: "Show" }), "in the list, over nothing").toBeVisible();
   });
 
   it("takes a question back only after asking, and says so where the answers were", async () => {
@@ -408,6 +422,8 @@ describe("the inbox", () => {
 
   it("leads to the first flow on the first start", async () => {
     const { user } = drawApp({ scenario: "first-run" });
+    expect(await screen.findByRole("region", { name: "What a test looks like" })).toHaveTextContent("/api/v1/webhook/FLOW");
+    expect(screen.queryByRole("button", { name: /Copy/ }), "nobody should copy an address that is none").toBeNull();
     await user.click(await screen.findByRole("button", { name: "Go to Flows" }));
     expect(await screen.findByRole("button", { name: "Import flow" })).toBeVisible();
   });

@@ -3,7 +3,8 @@ import { useState } from "react";
 import type { ConnectionChange } from "../../bindings/ConnectionChange";
 import type { ConnectionKind } from "../../bindings/ConnectionKind";
 import type { ConnectionView } from "../../bindings/ConnectionView";
-import { Choice, TextField } from "../../components/Field";
+import { TextField } from "../../components/Field";
+import { Select } from "../../components/Select";
 import { keys, useConnections } from "../../data/queries";
 import { usePlatform } from "../../platform/context";
 import { EntryForm, type EditorProps, NamedList } from "./NamedList";
@@ -33,7 +34,7 @@ const fields: Record<ConnectionKind, readonly ("baseUrl" | "defaultModel" | "use
 
 const labels = {
   baseUrl: "Base URL",
-  defaultModel: "Model where the flow names none",
+  defaultModel: "Default model",
   user: "User",
   header: "Header",
   folder: "Folder",
@@ -91,7 +92,7 @@ function Editor({ entry: connection, onDone }: EditorProps<ConnectionView>) {
       {(error) => (
         <>
           {connection === null && <TextField label="Name" autoFocus value={name} onChange={setName} />}
-          <Choice label="Kind" value={kind} onChange={setKind} options={kinds} />
+          <Select label="Kind" value={kind} onChange={setKind} options={kinds} />
           {fields[kind].map((field) =>
             field === "key" ? (
               <TextField

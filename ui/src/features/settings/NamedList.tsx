@@ -152,10 +152,10 @@ export function EntryForm({
     >
       {children(error)}
       <div className={styles.actions}>
-        <Button type="submit" size="small" isDisabled={busy || !ready}>
+        <Button type="submit" kind="yes" isDisabled={busy || !ready}>
           Save {what}
         </Button>
-        <Button kind="quiet" size="small" onPress={onDone}>
+        <Button kind="quiet" onPress={onDone}>
           Cancel
         </Button>
       </div>

@@ -61,12 +61,11 @@ export function SecretSetting({ stored }: { stored: boolean }) {
             error={error}
           />
           <div className={styles.actions}>
-            <Button type="submit" size="small" isDisabled={busy || typed === ""}>
+            <Button type="submit" kind="yes" isDisabled={busy || typed === ""}>
               Save secret
             </Button>
             <Button
               kind="quiet"
-              size="small"
               onPress={() => {
                 setTyped(null);
                 clear();

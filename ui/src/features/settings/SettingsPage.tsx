@@ -237,7 +237,7 @@ function Notifications({ settings }: { settings: SettingsView }) {
       <Found notifications={settings.notifications} />
       <SwitchSetting
         label="Show notifications"
-        hint="Off, questions wait in the inbox without a word."
+        hint="When off, questions wait silently in the inbox."
         value={settings.notificationsEnabled}
         onChange={(notificationsEnabled) => ({ notificationsEnabled })}
       />

@@ -66,12 +66,11 @@ export function TextSetting({
       {children?.(shown.trim())}
       {dirty && (
         <div className={styles.actions}>
-          <Button type="submit" size="small" isDisabled={busy} aria-label={`Save ${label.toLowerCase()}`}>
+          <Button type="submit" kind="yes" isDisabled={busy} aria-label={`Save ${label.toLowerCase()}`}>
             Save
           </Button>
           <Button
             kind="quiet"
-            size="small"
             onPress={() => {
               setTyped(null);
               clear();

@@ -13,7 +13,7 @@ use countersign_app::view::{
 use ts_rs::{Config, TS};
 
 fn committed() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../ui/src/bindings")
+    countersign_testkit::checkout().join("ui/src/bindings")
 }
 
 fn export(dir: &Path) {

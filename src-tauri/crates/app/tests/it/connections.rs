@@ -226,6 +226,11 @@ async fn what_cannot_be_a_connection_is_refused_and_nothing_changes() {
         let shown = format!("{name:?}: {change:?}");
         let error = app.set_connection(name, change).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid, "{shown}: {error}");
+        let said = error.to_string();
+        assert!(
+            said.ends_with(". Nothing was changed.") && !said.contains("..") && !said.contains("callbackUrl"),
+            "{shown}: {said}"
+        );
     }
     assert_eq!(app.connections().len(), 1);
 

@@ -9,7 +9,9 @@
 mod bindings;
 mod connections;
 mod decisions;
+mod errors;
 mod lists;
+mod lost;
 mod notifications;
 mod restart;
 mod runs;

@@ -47,11 +47,44 @@ async fn a_change_with_one_mistake_changes_nothing() {
             callback_secret: Some("x".repeat(5000)),
             ..good.clone()
         },
+        SettingsChange {
+            callback_secret: Some("whsec_not base64".into()),
+            ..good.clone()
+        },
+        SettingsChange {
+            callback_secret: Some("whsec_".into()),
+            ..good.clone()
+        },
+        SettingsChange {
+            callback_url: Some("http://user:pass@127.0.0.1/".into()),
+            ..Default::default()
+        },
+        SettingsChange {
+            caller_callback_origins: Some(vec!["http://127.0.0.1:9000".into()]),
+            ..good.clone()
+        },
+        SettingsChange {
+            caller_callback_origins: Some(vec!["http://localhost:9000".into()]),
+            ..good.clone()
+        },
+        SettingsChange {
+            caller_callback_origins: Some(vec!["http://ci.localhost.:9000".into()]),
+            ..good.clone()
+        },
+        SettingsChange {
+            caller_callback_origins: Some(vec!["http://169.254.169.254".into()]),
+            ..good.clone()
+        },
     ];
     for mistake in mistakes {
         let text = format!("{mistake:?}").chars().take(200).collect::<String>();
         let error = app.change_settings(mistake).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Invalid, "{text}");
+        let said = error.to_string();
+        assert!(
+            said.ends_with(". Nothing was changed.") && !said.contains("..") && !said.contains("Invalid"),
+            "{text}: {said}"
+        );
         assert_eq!(app.settings().unwrap(), before, "{text}");
     }
 }
@@ -133,4 +166,25 @@ async fn two_changes_at_once_are_both_kept() {
             (vec![0, round], url)
         );
     }
+}
+
+#[tokio::test]
+async fn why_there_is_no_address_is_noted_for_the_command_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = dir.path().join("address-problem");
+    start(dir.path()).await.shutdown().await;
+    std::fs::write(&note, "what a kill left behind").unwrap();
+    let app = start(dir.path()).await;
+    assert!(!note.exists(), "an old note is gone");
+    app.set_address(None, Some("Port 18999 is taken by another program.".into()));
+    assert_eq!(
+        std::fs::read_to_string(&note).unwrap(),
+        "Port 18999 is taken by another program."
+    );
+    assert!(!dir.path().join("address").exists());
+    app.set_address(Some("127.0.0.1:18999".parse().unwrap()), None);
+    assert!(!note.exists(), "it listens now");
+    app.set_address(None, Some("It listens no more.".into()));
+    app.shutdown().await;
+    assert!(!note.exists() && !dir.path().join("address").exists());
 }

@@ -822,6 +822,39 @@ async fn times_are_those_of_the_clock_also_when_it_jumps() {
     assert_eq!(receiver.received().len(), 3);
 }
 
+/// The plan is longer than the jump, so the due time alone does not show it.
+#[tokio::test]
+async fn a_clock_that_was_set_back_while_nothing_ran_costs_no_more_than_the_wait() {
+    let receiver = Receiver::always(Reply::status(200)).await;
+    let outbox = Arc::new(Memory::default());
+    let tomorrow = SystemClock.now().plus(Duration::from_secs(86_400));
+    let id = outbox.add(outbox.execution(), &receiver.url("/"));
+    let mut callback = outbox.get(id);
+    callback.created_at = tomorrow;
+    let plan = [0, 3_000, 6_000, 100_000_000];
+    let times = RetryPlan::new(plan.map(Duration::from_millis).to_vec());
+    assert!(attempt::begin(&mut callback, AttemptTrigger::Scheduled, tomorrow));
+    // A kill came before its end.
+    assert!(attempt::recover(&mut callback, &times, tomorrow));
+    assert_eq!(
+        callback.next_attempt_at,
+        Some(tomorrow.plus(Duration::from_secs(3)))
+    );
+    outbox.insert(callback);
+
+    let clock = Arc::new(ManualClock::new(SystemClock.now()));
+    let handle = start_with(&outbox, &plan, clock.clone(), Duration::from_secs(5));
+    settled(&handle).await;
+    assert_eq!(receiver.connections(), 0, "the wait is kept");
+    clock.advance(Duration::from_secs(3));
+    handle.wake();
+    until("it is delivered", || {
+        outbox.get(id).state == CallbackState::Delivered
+    })
+    .await;
+    handle.shutdown().await;
+}
+
 #[tokio::test]
 async fn what_left_the_outbox_is_not_sent() {
     let receiver = Receiver::always(Reply::status(200)).await;

@@ -60,7 +60,9 @@ struct Manifest {
 }
 
 fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+    // Not `env!`: checkouts may share one build folder.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package");
+    Path::new(&package).join("../../..")
 }
 
 fn manifests() -> Vec<Manifest> {

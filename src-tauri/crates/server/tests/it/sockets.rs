@@ -102,6 +102,84 @@ async fn a_slow_head_is_cut_off() {
 }
 
 #[tokio::test]
+async fn clients_that_are_stuck_lock_nobody_out() {
+    let mut server = Listening::open(Options::default()).await;
+    let path = server.house.import(&gate_flow(json!({}))).await;
+    let body = server.head(
+        "POST",
+        &path,
+        &[("content-type", "application/json"), ("content-length", "100")],
+    );
+    // An event stream is at work, and is older than all of them.
+    let bearer = format!("Bearer {}", server.house.app.api_token());
+    let mut events = server.connect().await;
+    let head = server.head("GET", "/api/v1/events", &[("authorization", &bearer)]);
+    events.write_all(head.as_bytes()).await.unwrap();
+    read_until(&mut events, "text/event-stream").await;
+    let mut stuck = Vec::new();
+    let half = "POST / HTTP/1.1\r\nhost: local";
+    for sent in [body.as_str(), half, ""].into_iter().cycle().take(300) {
+        let mut stream = server.connect().await;
+        // The server may have closed it by now.
+        let _ = stream.write_all(sent.as_bytes()).await;
+        stuck.push(stream);
+    }
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let ping = server.head("GET", "/api/v1/ping", &[("connection", "close")]);
+        let answer = timeout(Duration::from_secs(2), server.exchange(ping.as_bytes()))
+            .await
+            .expect("an answer although so many are stuck");
+        assert!(answer.contains("pong"), "{answer} after {:?}", begun.elapsed());
+    }
+    assert_eq!(server.house.traces().await, (0, 0));
+    // The stream was left alone.
+    let change = json!({ "notificationDetailsHidden": true });
+    let changed = server
+        .house
+        .manage("PATCH", "/api/v1/settings", Some(&change))
+        .await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    read_until(&mut events, "settings").await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_call_that_is_worked_on_never_gives_way() {
+    let options = Options {
+        connections: 2,
+        ..Options::default()
+    };
+    let server = Listening::open(options).await;
+    let bearer = format!("Bearer {}", server.house.app.api_token());
+    let head = server.head("GET", "/api/v1/events", &[("authorization", &bearer)]);
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        read_until(&mut stream, "text/event-stream").await;
+        streams.push(stream);
+    }
+    let ping = server.head("GET", "/api/v1/ping", &[("connection", "close")]);
+    let asked = timeout(Duration::from_secs(1), server.exchange(ping.as_bytes())).await;
+    assert!(asked.is_err(), "both seats are taken: {asked:?}");
+    drop(streams.pop());
+    // A reader that is gone is noticed at the next events.
+    for hidden in [true, false, true] {
+        let change = json!({ "notificationDetailsHidden": hidden });
+        server
+            .house
+            .manage("PATCH", "/api/v1/settings", Some(&change))
+            .await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let answer = timeout(SOON, server.exchange(ping.as_bytes()))
+        .await
+        .expect("a seat is free again");
+    assert!(answer.contains("pong"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_slow_body_is_cut_off() {
     let options = Options {
         body_timeout: Duration::from_millis(300),

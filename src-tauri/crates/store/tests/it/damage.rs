@@ -36,7 +36,21 @@ async fn a_changed_byte_in_a_stored_value_is_damage() {
         let store = given::store(dir.path());
         is_damaged(store.approval(approval.id), &approval.id.to_string());
         is_damaged(store.latest_of_chat(*FLOW, "damage"), &approval.id.to_string());
-        is_damaged(store.approvals(&ApprovalQuery::default()), "approval");
+        // It hides nothing else.
+        let other = given::approval("beside it", 10);
+        let mut changes = Changes::new();
+        changes.put_approval(&other);
+        store.commit(changes).await.unwrap();
+        let listed = store.approvals(&ApprovalQuery::default()).unwrap().items;
+        assert!(
+            listed.contains(&other) && listed.iter().all(|found| found.id != approval.id),
+            "{listed:?}"
+        );
+        let told = store.damage();
+        assert!(
+            told.len() == 1 && told[0].contains(&approval.id.to_string()),
+            "and it is told, once: {told:?}"
+        );
         let id = approval.id;
         let seen = store.transact(move |transaction| Ok::<_, ()>(transaction.approval(id).is_err()));
         assert_eq!(seen.await.unwrap(), Ok(true), "a transaction hears of it too");
@@ -193,4 +207,71 @@ async fn nothing_that_waits_is_lost_to_a_damaged_database() {
         "the damage was real: {repaired} rounds needed a repair"
     );
     println!("{repaired} of 40 rounds needed a repair");
+}
+
+#[tokio::test]
+async fn what_is_damaged_hides_nothing_else_and_a_document_can_be_put_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    let (small, large) = ("{}".to_owned(), format!("{{\"text\":\"{}\"}}", "d".repeat(9_000)));
+    let mut changes = Changes::new();
+    let flows: Vec<_> = [&small, &large]
+        .map(|document| given::flow("gate", document))
+        .into_iter()
+        .collect();
+    flows.iter().for_each(|flow| changes.put_flow(flow));
+    let hashes = [&small, &large].map(|document| changes.put_document(document));
+    let stopped = given::execution("list", ExecutionState::Stopped, 9_000);
+    let light = given::execution("list", ExecutionState::Stopped, 10);
+    changes.put_execution(&stopped);
+    changes.put_execution(&light);
+    store.commit(changes).await.unwrap();
+    let (packed, run) = given::run("list", 10);
+    store.record(run).unwrap();
+    store.close().await;
+
+    fs::remove_dir_all(dir.path().join("blobs")).unwrap();
+    let key = [&b"D"[..], hashes[0].as_str().as_bytes()].concat();
+    let flow = [&b"F"[..], flows[0].id.as_bytes()].concat();
+    given::with_tree(dir.path(), |db| {
+        for key in [&key, &flow] {
+            let mut bytes = db.get(key).unwrap().unwrap().to_vec();
+            *bytes.last_mut().unwrap() ^= 1;
+            db.insert(key, bytes).unwrap();
+        }
+    });
+    let store = given::store(dir.path());
+    let listed = store.flows().unwrap();
+    assert_eq!(listed, [flows[1].clone()], "one flow is damaged");
+    let query = countersign_store::ExecutionQuery::default();
+    let ids: Vec<_> = store
+        .executions(&query)
+        .unwrap()
+        .items
+        .iter()
+        .map(|found| found.id)
+        .collect();
+    assert_eq!(ids, [packed.id, light.id]);
+    for hash in &hashes {
+        is_damaged(store.document(hash), hash.as_str());
+    }
+    assert_eq!(store.damage().len(), 4, "{:?}", store.damage());
+
+    let mut changes = Changes::new();
+    changes.put_document(&small);
+    changes.put_document(&large);
+    changes.delete_flow(flows[0].id);
+    store.commit(changes).await.unwrap();
+    assert_eq!(store.document(&hashes[0]).unwrap(), Some(small));
+    assert_eq!(store.document(&hashes[1]).unwrap(), Some(large));
+    assert_eq!(
+        store.flow(flows[0].id).unwrap(),
+        None,
+        "what cannot be read can be deleted"
+    );
+    let told = store.damage();
+    assert!(
+        told.iter().all(|damage| !damage.contains("document")),
+        "what was mended is not told any more: {told:?}"
+    );
 }

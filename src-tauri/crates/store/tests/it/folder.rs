@@ -132,10 +132,28 @@ fn a_folder_of_others_is_refused_and_left_as_it_is() {
     make("closed", 0o555, None);
     make("empty", 0o755, None);
     make("configured", 0o755, Some("countersign.toml"));
-    for (name, before) in [("shared", 0o1777), ("closed", 0o555)] {
-        assert!(open(name).is_err(), "{name}");
-        assert_eq!(mode(name), before, "{name}");
-        assert!(!parent.path().join(name).join("countersign.lock").exists());
+    make("project", 0o755, Some("db"));
+    // An older version has been led there.
+    make("temporary", 0o1777, Some("countersign.lock"));
+    make("of somebody", 0o755, None);
+    let mut refused = vec![
+        ("shared", 0o1777),
+        ("closed", 0o555),
+        ("project", 0o755),
+        ("temporary", 0o1777),
+    ];
+    // Only root can give a folder away, and only root could narrow it then.
+    if std::os::unix::fs::chown(parent.path().join("of somebody"), Some(54_321), None).is_ok() {
+        refused.push(("of somebody", 0o755));
+    }
+    for (name, before) in refused {
+        let files = || std::fs::read_dir(parent.path().join(name)).unwrap().count();
+        let (held, opened) = (files(), open(name));
+        let Err(OpenError::Io { source, .. }) = opened else {
+            panic!("{name}: {opened:?}")
+        };
+        assert!(source.to_string().contains("yourself") || source.to_string().contains("folder of its own"));
+        assert_eq!((mode(name), files()), (before, held), "{name}");
     }
     for name in ["empty", "configured"] {
         assert!(open(name).is_ok(), "{name}");

@@ -20,6 +20,12 @@ pub(crate) fn store(dir: &Path) -> Store {
     Store::open(Options::new(dir), Arc::new(SystemClock)).expect("the store opens")
 }
 
+/// Closes a store and opens its folder again.
+pub(crate) async fn store_again(before: &Store, dir: &Path) -> Store {
+    before.close().await;
+    store(dir)
+}
+
 pub(crate) fn now() -> Timestamp {
     SystemClock.now()
 }

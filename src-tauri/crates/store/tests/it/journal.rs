@@ -304,3 +304,46 @@ async fn garbage_behind_the_last_line_does_not_stop_it() {
     check(&store, &approvals, &callbacks);
     assert_eq!(verify_journal(dir.path()).unwrap().lines, 8);
 }
+
+/// What is told of damage, once something is.
+fn told(store: &Store) -> Vec<String> {
+    for _ in 0..1_000 {
+        if !store.damage().is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    store.damage()
+}
+
+#[tokio::test]
+async fn a_change_in_the_middle_is_told_after_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    history(&store).await;
+    store.close().await;
+    let store = given::store(dir.path());
+    // What is written while it is read is no damage.
+    history(&store).await;
+    store.close().await;
+    assert!(store.damage().is_empty(), "{:?}", store.damage());
+
+    let path = dir.path().join(JOURNAL_FILE);
+    let mut bytes = fs::read(&path).unwrap();
+    let title = bytes.windows(7).position(|found| found == b"Release").unwrap();
+    bytes[title] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    for without_database in [false, true] {
+        if without_database {
+            fs::remove_dir_all(dir.path().join("db")).unwrap();
+        }
+        let store = given::store(dir.path());
+        let told = told(&store);
+        assert!(
+            told.len() == 1 && told[0].starts_with("the line before line 2 of the journal was changed"),
+            "without the database {without_database}: {told:?}"
+        );
+        assert_eq!(store.pending_count(), 4, "and what waits is there");
+        store.close().await;
+    }
+}

@@ -215,3 +215,91 @@ async fn other_changes_can_be_recorded_too() {
     assert_eq!(store.setting("seen").unwrap(), Some(serde_json::json!(true)));
     assert_eq!(store.flow(flow.id).unwrap(), Some(flow));
 }
+
+#[tokio::test]
+async fn runs_are_kept_after_their_packs_were_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    for _ in 0..300 {
+        let (_, changes) = given::run("lost", 30);
+        store.record(changes).unwrap();
+    }
+    store.close().await;
+    for cut in [true, false] {
+        let pack = std::fs::read_dir(dir.path().join("records"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .min()
+            .unwrap();
+        if cut {
+            std::fs::File::options()
+                .write(true)
+                .open(&pack)
+                .unwrap()
+                .set_len(100)
+                .unwrap();
+        } else {
+            std::fs::remove_dir_all(dir.path().join("records")).unwrap();
+        }
+        let store = given::store(dir.path());
+        assert!(
+            store.repairs().iter().any(|text| text.contains("pack 0")),
+            "{:?}",
+            store.repairs()
+        );
+        let (execution, changes) = given::run("kept", 30);
+        store.record(changes).unwrap();
+        store.close().await;
+        let store = given::store(dir.path());
+        let found = store.execution(execution.id).unwrap().expect("it is there");
+        assert!(given::same(&found, &execution), "cut {cut}");
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn the_newest_identifier_is_known_wherever_it_lies() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    assert_eq!(store.newest_id().unwrap(), None);
+    let callback = given::callback(countersign_domain::CallbackState::Waiting);
+    let approval = given::approval("newest", 10);
+    let execution = given::execution("newest", countersign_domain::ExecutionState::Stopped, 10);
+    for (changes, newest) in [
+        (given::new_callback(&callback), callback.id.uuid()),
+        (
+            {
+                let mut changes = Changes::new();
+                changes.put_approval(&approval);
+                changes
+            },
+            approval.id.uuid(),
+        ),
+        (
+            {
+                let mut changes = Changes::new();
+                changes.put_execution(&execution);
+                changes
+            },
+            execution.id.uuid(),
+        ),
+    ] {
+        store.commit(changes).await.unwrap();
+        assert_eq!(store.newest_id().unwrap(), Some(newest));
+    }
+    // Few stay in the packs, many settle in pages.
+    for count in [3, 300] {
+        let store = given::store_again(&store, dir.path()).await;
+        let mut newest = None;
+        for _ in 0..count {
+            let (execution, changes) = given::run("newest", 10);
+            store.record(changes).unwrap();
+            newest = Some(execution.id.uuid());
+        }
+        assert_eq!(store.newest_id().unwrap(), newest, "in memory");
+        store.close().await;
+        let store = given::store(dir.path());
+        assert_eq!(store.newest_id().unwrap(), newest, "{count} recorded");
+        store.close().await;
+    }
+}
