@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use countersign_testkit::TrayHost;
 use countersign_testkit::flows::{FlowOptions, start_gate_replies};
 use rustix::process::Signal;
 use serde_json::json;
@@ -10,7 +11,6 @@ use serde_json::json;
 use crate::desktop::{Desktop, wait_for};
 use crate::program::{self, Program, import, trigger, wait_for_end};
 use crate::screen::Screen;
-use crate::tray_host::TrayHost;
 
 const TITLE: &str = "Countersign";
 /// What the program says, if asked to say much, about the window.

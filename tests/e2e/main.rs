@@ -16,7 +16,6 @@ mod desktop;
 mod notification;
 mod program;
 mod screen;
-mod tray_host;
 mod window;
 
 mod by_notification;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use countersign_testkit::TrayHost;
 use countersign_testkit::flows::{FlowOptions, start_gate_replies};
 use serde_json::json;
 
 use crate::desktop::Desktop;
 use crate::program::{Program, approvals, import, trigger, wait_for_approval};
-use crate::tray_host::TrayHost;
 use crate::window::Window;
 
 #[tokio::test(flavor = "multi_thread")]

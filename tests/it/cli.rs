@@ -13,8 +13,8 @@ use crate::support::installation;
 
 const SOON: Duration = Duration::from_secs(10);
 
-struct Console<'a> {
-    setup: &'a Installation,
+pub(crate) struct Console<'a> {
+    pub(crate) setup: &'a Installation,
 }
 
 impl Console<'_> {
@@ -31,7 +31,7 @@ impl Console<'_> {
 
     /// Runs it and checks its exit status; its standard output.
     #[track_caller]
-    fn expect(&self, status: i32, arguments: &[&str]) -> String {
+    pub(crate) fn expect(&self, status: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let (out, err) = (
             String::from_utf8_lossy(&output.stdout),
@@ -49,7 +49,7 @@ impl Console<'_> {
 
     /// Runs it with `--json`; the document it prints.
     #[track_caller]
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let mut all = arguments.to_vec();
         all.push("--json");
         let text = self.expect(0, &all);
@@ -90,7 +90,11 @@ fn import_list_show_and_answer() {
         flow["webhookUrl"],
         format!("http://{}/api/v1/webhook/{id}", serve.address)
     );
-    assert_eq!(console.json(&["flows"])[0]["id"], id);
+    let listed = console.json(&["flows"]);
+    assert_eq!(
+        (&listed[0]["id"], &listed[0]["flowData"]),
+        (&json!(id), &Value::Null)
+    );
     let table = console.expect(0, &["flows"]);
     assert!(
         table
@@ -348,6 +352,117 @@ fn a_data_folder_that_is_a_file_is_named_as_such() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn doctor_refuses_the_folder_that_a_start_would_refuse() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let setup = installation();
+    let folder = setup.folder().join("project");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("notes.txt"), "text").expect("a file");
+    let doctor = || {
+        let output = setup
+            .bare_command()
+            .args(["doctor", "--json", "--data-dir"])
+            .arg(&folder)
+            .output()
+            .expect("it runs");
+        let found: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        let of_store = |check: &&Value| check["name"] == "store";
+        found["checks"]
+            .as_array()
+            .and_then(|checks| checks.iter().find(of_store))
+            .expect("a check")
+            .clone()
+    };
+    for (mode, why) in [
+        (0o755, "other files lie in it"),
+        (0o1777, "it is shared by everybody"),
+    ] {
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).expect("rights");
+        let check = doctor();
+        assert_eq!(check["verdict"], "problem");
+        let advice = check["advice"].as_str().expect("advice");
+        assert!(
+            advice.contains(why) && advice.contains("name a folder of its own"),
+            "{advice}"
+        );
+        let output = setup
+            .bare_command()
+            .args(["serve", "--data-dir"])
+            .arg(&folder)
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(advice), "{said}");
+        let left = std::fs::metadata(&folder)
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o7777;
+        assert_eq!(left, mode, "nothing was changed");
+    }
+    std::fs::remove_file(folder.join("notes.txt")).expect("it goes");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("rights");
+    assert_eq!(
+        doctor()["verdict"],
+        "note",
+        "the first start takes it away from others"
+    );
+}
+
+#[test]
+fn damage_of_the_journal_is_told_until_it_is_acknowledged() {
+    let setup = installation();
+    let end = |mut serve: Headless| {
+        serve.terminate();
+        assert!(serve.wait(SOON).success(), "it ends cleanly");
+    };
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
+    let waits = ask(&serve, &flow, "v1");
+    ask(&serve, &flow, "v2");
+    end(serve);
+    let whole = console.json(&["doctor", "--acknowledge-damage"]);
+    assert_eq!(whole, json!({ "setAside": null, "repairs": [] }));
+    let journal = setup.data_dir().join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).expect("the journal");
+    let damaged = text.replacen("Release v1", "Release v7", 1);
+    assert_ne!(text, damaged);
+    std::fs::write(&journal, &damaged).expect("somebody changes it");
+
+    let serve = setup.start();
+    let told = eventually("the damage is told", SOON, || {
+        let text = console.run(&["doctor"]).stdout;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        text.contains("changed after it was written").then_some(text)
+    });
+    assert!(told.contains("countersign doctor --acknowledge-damage"), "{told}");
+    let output = console.run(&["doctor", "--acknowledge-damage"]);
+    assert_eq!(output.status.code(), Some(3), "not while it runs");
+    assert_eq!(std::fs::read_to_string(&journal).expect("the journal"), damaged);
+    end(serve);
+
+    let said = console.expect(0, &["doctor", "--acknowledge-damage"]);
+    let aside = said
+        .split_whitespace()
+        .find(|word| word.contains("journal.jsonl.damaged-"))
+        .expect("the file is named");
+    let kept = std::fs::read_to_string(aside.trim_end_matches(':')).expect("it is kept");
+    assert_eq!(kept, damaged);
+
+    let serve = setup.start();
+    serve.decide(&waits, "approve").expect(200, "it goes on");
+    let checks = console.json(&["doctor"])["checks"].clone();
+    assert_eq!(
+        (&checks[1]["name"], &checks[1]["verdict"]),
+        (&json!("store"), &json!("ok")),
+        "{checks}"
+    );
+}
+
 #[test]
 fn a_part_of_an_id_must_be_enough() {
     let setup = installation();
@@ -519,6 +634,53 @@ fn needy_flow() -> String {
     flow.to_string()
 }
 
+/// A secret in a file is made a secret variable by a command; doing it again changes nothing.
+#[test]
+fn secrets_of_a_flow_are_moved_out_of_its_document() {
+    let setup = installation();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let mut needy: Value = serde_json::from_str(&needy_flow()).expect("a flow");
+    let params = needy["nodes"][1]["data"]["inputParams"]
+        .as_array_mut()
+        .expect("a list");
+    params.push(json!({ "name": "headers", "type": "array", "acceptVariable": true }));
+    let id = serve.import("needy", &needy.to_string());
+    let flow = || serve.get(&format!("/api/v1/chatflows/{id}"));
+    assert_eq!(flow()["clearTextSecrets"], 1);
+    let said = console.expect(0, &["move-secrets", "needy"]);
+    assert!(
+        said.contains("needy-call-authorization") && !said.contains("s3cret"),
+        "{said}"
+    );
+    let changed = flow();
+    let document = changed["flowData"].as_str().expect("a document");
+    let reads = "{{ $vars.needy-call-authorization }}";
+    assert!(
+        document.contains(reads) && !document.contains("s3cret"),
+        "{document}"
+    );
+    assert_eq!(changed["clearTextSecrets"], 0);
+    let variables = serve.get("/api/v1/variables");
+    assert!(variables.to_string().contains("\"secret\"") && !variables.to_string().contains("s3cret"));
+    let again = serve.manage("POST", &format!("/api/v1/chatflows/{id}/move-secrets"), None);
+    assert_eq!(
+        again.expect(200, "nothing to do").json(),
+        json!({ "moved": [], "left": [] })
+    );
+    assert_eq!(flow(), changed);
+    console.expect(5, &["move-secrets", "nobody"]);
+    let path = "/api/v1/chatflows/5b1d9a64-3f0e-4c39-9a5e-0a6f1c2d7eff/move-secrets";
+    serve.manage("POST", path, None).expect(404, "no such flow");
+    let without = serve.call(
+        "POST",
+        &format!("/api/v1/chatflows/{id}/move-secrets"),
+        &[],
+        Some(b"{}"),
+    );
+    assert_eq!(without.status, 401, "only with the token");
+}
+
 /// What no export contains, and what is good to know, is in the answer of the API and in the text.
 #[test]
 fn an_import_tells_what_the_flow_needs_and_what_is_good_to_know() {
@@ -583,6 +745,39 @@ fn a_question_is_taken_back_by_its_id() {
     assert_eq!(serve.pending().len(), 0);
     console.expect(4, &["cancel", &id]);
     console.expect(4, &["approve", &id]);
+}
+
+#[test]
+fn taking_back_what_was_answered_leaves_the_next_question_alone() {
+    let setup = installation();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let flow = serve.import("two", &flows::start_two_gates(&FlowOptions::sync()));
+    let first = ask(&serve, &flow, "v1");
+    console.expect(0, &["approve", &first]);
+    let second = serve.wait_for_pending(1);
+    console.expect(4, &["cancel", &first]);
+    assert_eq!(serve.pending(), second, "it waits as before");
+    let second = second[0]["id"].as_str().expect("an id");
+    console.expect(0, &["cancel", second]);
+    assert_eq!(serve.pending().len(), 0);
+}
+
+/// Who was killed leaves its address behind, and its port may be anybody's since.
+#[test]
+fn the_token_is_not_sent_to_whoever_has_the_port_now() {
+    let setup = installation();
+    let serve = setup.start();
+    let address = serve.address.clone();
+    serve.kill();
+    let other = std::net::TcpListener::bind(&address).expect("the port is free again");
+    other.set_nonblocking(true).expect("a listener");
+    let console = Console { setup: &setup };
+    let output = console.run(&["list"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("Nothing runs"), "{text}");
+    assert!(other.accept().is_err(), "nobody connected to it");
 }
 
 #[test]

@@ -192,6 +192,103 @@ fn d1_12_an_answer_that_names_the_start_runs_nothing_again() {
     assert_eq!(serve.pending(), before);
 }
 
+/// Gate, then code that fails until the variable `ready` is there, then a reply.
+fn failing_until_ready(options: &FlowOptions) -> String {
+    let text = flows::start_gate_http_reply(options, "http://unused.example");
+    let mut flow: Value = serde_json::from_str(&text).expect("a flow");
+    let code = "if ($vars.ready !== 'yes') throw new Error('not ready'); return 'went through';";
+    for node in flow["nodes"].as_array_mut().expect("nodes") {
+        if node["id"] == "httpAgentflow_0" {
+            node["data"] = json!({
+                "id": "httpAgentflow_0", "label": "Deploy it", "name": "customFunctionAgentflow",
+                "inputs": { "customFunctionJavascriptFunction": code },
+            });
+        }
+    }
+    flow.to_string()
+}
+
+#[test]
+fn d1_13_a_run_that_failed_behind_its_answer_goes_on_at_the_failed_step() {
+    let setup = installation();
+    let serve = setup.start();
+    let receiver = CallbackReceiver::answering(|_, _| ScriptedReply::status(200));
+    let options = FlowOptions::callback(receiver.url("/cb"), None);
+    let flow = serve.import("deploy", &failing_until_ready(&options));
+    let asked = serve
+        .post(&flow, &json!({ "item": "v1" }))
+        .expect(202, "accepted")
+        .json();
+    receiver.blocking_wait_for(1, SOON);
+    let chat = &asked["chatId"];
+    let yes = json!({ "type": "proceed" });
+    answer(&serve, &flow, chat, &yes).expect(202, "taken");
+    let sent = receiver.blocking_wait_for(2, SOON);
+    assert_eq!(sent[1].status(), "ERROR");
+    let run = &serve.get("/api/v1/executions?summary=true")["runs"][0];
+    assert_eq!(
+        (&run["state"], &run["failedStep"]),
+        (&json!("ERROR"), &json!("Deploy it"))
+    );
+    let id = run["id"].as_str().expect("an id").to_owned();
+
+    answer(&serve, &flow, chat, &yes).expect(409, "the question is answered");
+    let go_on = || serve.manage("POST", &format!("/api/v1/executions/{id}/continue"), None);
+    let went = go_on().expect(200, "tried again").json();
+    assert_eq!((&went["state"], &went["id"]), (&json!("INPROGRESS"), &json!(id)));
+    let sent = receiver.blocking_wait_for(3, SOON);
+    assert_eq!(
+        sent[2].status(),
+        "ERROR",
+        "nothing has changed, so it fails again"
+    );
+
+    let ready = json!({ "type": "static", "value": "yes" });
+    serve
+        .manage("PUT", "/api/v1/variables/ready", Some(&ready))
+        .expect(200, "set");
+    let mut console = setup.bare_command();
+    let console = console
+        .arg("--data-dir")
+        .arg(setup.data_dir())
+        .args(["continue", &id[id.len() - 8..]]);
+    let console = console.output().expect("the command runs");
+    assert_eq!(console.status.code(), Some(0), "{console:?}");
+    let ended = serve.wait_for_execution(&id, "FINISHED");
+    assert_eq!(
+        serve.get("/api/v1/executions?summary=true")["runs"][0]["failedStep"],
+        Value::Null
+    );
+    let data: Value = serde_json::from_str(ended["executionData"].as_str().expect("records")).expect("JSON");
+    let steps: Vec<_> = data
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|record| (&record["nodeId"], &record["status"]))
+        .collect();
+    assert_eq!(
+        steps[2..5]
+            .iter()
+            .map(|(_, status)| status.as_str())
+            .collect::<Vec<_>>(),
+        [Some("ERROR"), Some("ERROR"), Some("FINISHED")],
+        "what failed stays on record: {data}"
+    );
+    assert!(serve.pending().is_empty(), "nobody was asked again");
+    let sent = receiver.blocking_wait_for(4, SOON);
+    assert_eq!(sent[3].status(), "SUCCESS");
+    assert_eq!(
+        sent[3].json()["countersign"]["outcome"],
+        "approve",
+        "under the answer that stands"
+    );
+    let refused = go_on();
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (409, &json!("not-waiting"))
+    );
+}
+
 #[test]
 fn d2_1_a_status_of_500_is_tried_again_and_shown() {
     let setup = installation().with_config("retry-plan-seconds = [0, 0, 0, 0]\n");

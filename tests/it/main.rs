@@ -8,6 +8,7 @@
 
 mod support;
 
+mod bad_flows;
 mod bad_input;
 mod cli;
 mod decisions;
@@ -21,4 +22,5 @@ mod management;
 mod payload;
 mod race;
 mod restart;
+mod tool_calls;
 mod webhook;

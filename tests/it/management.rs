@@ -259,6 +259,7 @@ fn flows_are_kept_unchanged_listed_replaced_and_deleted() {
         export.text()
     );
     assert_eq!(serve.get("/api/v1/chatflows").as_array().map(Vec::len), Some(2));
+    assert_lean_is_the_same_without_documents(&serve);
 
     let secret = serve
         .manage("POST", &format!("/api/v1/chatflows/{id}/webhook-secret"), None)
@@ -314,6 +315,31 @@ fn flows_are_kept_unchanged_listed_replaced_and_deleted() {
 }
 
 /// What a flow says in this document; the number makes documents differ.
+/// Clients that show a list need no documents: with `summary=true` everything else comes.
+fn assert_lean_is_the_same_without_documents(serve: &Headless) {
+    let mut whole = serve.get("/api/v1/chatflows");
+    let lean = serve.get("/api/v1/chatflows?summary=true");
+    for flow in whole.as_array_mut().expect("a list") {
+        let document = flow
+            .as_object_mut()
+            .expect("a flow")
+            .remove("flowData")
+            .expect("its document");
+        assert!(
+            document.as_str().is_some_and(|text| text.contains("nodes")),
+            "{document}"
+        );
+    }
+    assert_eq!(lean, whole);
+    assert!(
+        !lean.to_string().contains("startAgentflow_0-output"),
+        "nothing else carries it"
+    );
+    serve
+        .manage("GET", "/api/v1/chatflows?summary=short", None)
+        .expect(400, "a form that does not exist");
+}
+
 fn numbered(number: usize) -> String {
     flows::start_reply(&FlowOptions::sync()).replace("Hello ", &format!("Hello {number} "))
 }

@@ -721,6 +721,7 @@ fn a_question_whose_run_is_lost_can_be_taken_back() {
         setup,
         host,
         receiver,
+        flow,
         ..
     } = scene;
     host.kill();
@@ -752,6 +753,16 @@ fn a_question_whose_run_is_lost_can_be_taken_back() {
     let id = pending[0]["id"].as_str().expect("an id");
     let refused = host.decide(id, "approve").expect(410, "nothing goes on");
     assert_eq!(refused.json()["code"], "run-lost");
+    let answer = |chat: &str| json!({ "chatId": chat, "humanInput": { "type": "proceed" } });
+    let refused = host.post(&flow, &answer(&chat)).expect(410, "nor by the webhook");
+    assert_eq!(refused.json()["code"], "run-lost");
+    host.post(&flow, &answer("another chat"))
+        .expect(404, "what is not known is not found");
+    let (status, said) = command(&["show", id]);
+    assert!(
+        status == Some(0) && said.contains("This question cannot be answered any more"),
+        "{said}"
+    );
     let (status, said) = command(&["approve", id]);
     assert!(
         status == Some(1) && said.contains(&format!("countersign cancel {id}")),
@@ -761,6 +772,18 @@ fn a_question_whose_run_is_lost_can_be_taken_back() {
     let (status, said) = command(&["cancel", id]);
     assert_eq!(status, Some(0), "{said}");
     assert!(host.pending().is_empty());
+    // The flow went with the database, and the secret with it; unsigned nothing leaves.
+    let waiting = || host.get("/api/v1/callbacks?state=waiting")["callbacks"][0].clone();
+    let said = eventually("an attempt", SOON, || {
+        waiting()["attempts"][0]["error"].as_str().map(str::to_owned)
+    });
+    assert!(said.contains("not sent"), "{said}");
+    host.manage(
+        "PATCH",
+        "/api/v1/settings",
+        Some(&json!({ "callbackSecret": SECRET })),
+    )
+    .expect(200, "the secret is set again");
     let received = receiver.blocking_wait_for(2, SOON);
     let told: Vec<_> = received.iter().map(|one| (one.status(), one.chat())).collect();
     assert_eq!(
@@ -768,4 +791,5 @@ fn a_question_whose_run_is_lost_can_be_taken_back() {
         [("STOPPED".to_owned(), chat.clone()), ("ERROR".to_owned(), chat)],
         "and the receiver hears of it"
     );
+    received[1].assert_signed(SECRET);
 }

@@ -25,6 +25,14 @@ const shots = [
   ["inbox", "#/inbox", {}],
   ["inbox-long", "#/inbox/019ab000-0000-7000-8000-000000000105", {}],
   ["inbox-open", "#/inbox/019ab000-0000-7000-8000-000000000106", {}],
+  ["tool-call", "#/inbox", { scenario: "tool-call" }],
+  ["tool-call-edit", "#/inbox", { scenario: "tool-call", click: "Change the arguments" }],
+  ["tool-call-changed", "#/inbox", { scenario: "tool-call", click: "Change the arguments", then: ["Arguments, as JSON", '{\n  "order": 48213,\n  "amount": 640,\n  "currency": "EUR"\n}'] }],
+  ["tool-call-flawed", "#/inbox", { scenario: "tool-call", click: "Change the arguments", then: ["Arguments, as JSON", '{\n  "order": 48213,\n  "amount": 6'] }],
+  ["tool-call-history", "#/history", { scenario: "tool-call" }],
+  ["small-tool-call", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small, scenario: "tool-call" }],
+  ["small-tool-call-changed", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small, scenario: "tool-call", click: "Change the arguments", then: ["Arguments, as JSON", '{\n  "order": 48213,\n  "amount": 640,\n  "currency": "EUR"\n}'] }],
+  ["small-tool-call-history", "#/history/019ab000-0000-7000-8000-000000000090", { size: small, scenario: "tool-call" }],
   ["inbox-first-run", "#/inbox", { scenario: "first-run" }],
   ["inbox-empty", "#/inbox", { scenario: "empty" }],
   ["inbox-many", "#/inbox", { scenario: "many" }],
@@ -34,6 +42,10 @@ const shots = [
   ["inbox-port", "#/inbox", { scenario: "port-taken" }],
   ["inbox-storage", "#/inbox", { scenario: "storage-failed" }],
   ["inbox-repaired", "#/inbox", { scenario: "repaired" }],
+  ["damaged-inbox", "#/inbox", { scenario: "damaged" }],
+  ["damaged-take-back", "#/inbox/019ab000-0000-7000-8000-000000000107", { scenario: "damaged", click: ["Understood", "Take the question back"] }],
+  ["small-damaged", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small, scenario: "damaged" }],
+  ["small-damaged-seen", "#/inbox/019ab000-0000-7000-8000-000000000107", { size: small, scenario: "damaged", click: "Understood" }],
   ["inbox-no-notifications", "#/inbox", { scenario: "no-notifications" }],
   ["flows", "#/flows", {}],
   ["flows-secret", `#/flows/${flow}3`, {}],
@@ -104,7 +116,7 @@ const shots = [
   ["flows-port", `#/flows/${flow}1`, { scenario: "port-taken" }],
 ];
 
-for (const [name, hash, { scenario = "usual", size = usual, press, click, scroll, type, wait }] of shots) {
+for (const [name, hash, { scenario = "usual", size = usual, press, click, then, scroll, type, wait }] of shots) {
   if (only !== undefined && !name.includes(only)) continue;
   for (const theme of ["light", "dark"]) {
     const context = await browser.newContext({
@@ -126,6 +138,7 @@ for (const [name, hash, { scenario = "usual", size = usual, press, click, scroll
       await page.getByRole("button", { name: button }).first().click();
       await page.waitForTimeout(150);
     }
+    if (then !== undefined) await page.getByLabel(then[0]).first().fill(then[1]);
     if (scroll === "plan") await page.getByLabel("When a receiver does not take it").evaluate((field) => field.scrollIntoView({ block: "center" }));
     else if (scroll === "policy") await page.getByRole("form", { name: "Limits and retries" }).evaluate((form) => form.scrollIntoView({ block: "center" }));
     else if (scroll === "steps") await page.getByRole("region", { name: "Steps" }).evaluate((card) => card.scrollIntoView({ block: "center" }));

@@ -31,3 +31,10 @@ pub(crate) async fn decide_approval(
         .await
         .map_err(refusal)
 }
+
+#[tauri::command]
+#[tracing::instrument(skip(app))]
+pub(crate) async fn cancel_approval(app: State<'_, App>, id: String) -> Answer<ApprovalView> {
+    let person = person::account_name(|name| std::env::var(name).ok());
+    app.cancel_approval(&id, person).await.map_err(refusal)
+}

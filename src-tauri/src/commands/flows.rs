@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use countersign_app::view::{FlowImport, FlowStart, FlowView, RunSummary, ScheduleChange, ScheduleView};
+use countersign_app::view::{
+    FlowImport, FlowStart, FlowSummary, FlowView, MovedSecretsView, RunSummary, ScheduleChange, ScheduleView,
+};
 use countersign_app::{App, Error, ErrorCode, RunPolicy};
 use tauri::{State, WebviewWindow};
 use tauri_plugin_dialog::{DialogExt as _, FilePath};
@@ -14,8 +16,14 @@ const LARGEST_FILE: u64 = 50 * 1024 * 1024;
 
 #[tauri::command(async)]
 #[tracing::instrument(skip_all)]
-pub(crate) fn list_flows(app: State<'_, App>) -> Answer<Vec<FlowView>> {
-    app.flows().map_err(refusal)
+pub(crate) fn list_flows(app: State<'_, App>) -> Answer<Vec<FlowSummary>> {
+    app.flow_summaries().map_err(refusal)
+}
+
+#[tauri::command(async)]
+#[tracing::instrument(skip(app))]
+pub(crate) fn get_flow(app: State<'_, App>, id: String) -> Answer<FlowView> {
+    app.flow(&id).map_err(refusal)
 }
 
 #[tauri::command]
@@ -53,6 +61,12 @@ pub(crate) async fn create_webhook_secret(app: State<'_, App>, id: String) -> An
 #[tracing::instrument(skip(app))]
 pub(crate) async fn delete_webhook_secret(app: State<'_, App>, id: String) -> Answer<()> {
     app.delete_webhook_secret(&id).await.map_err(refusal)
+}
+
+#[tauri::command]
+#[tracing::instrument(skip(app))]
+pub(crate) async fn move_flow_secrets(app: State<'_, App>, id: String) -> Answer<MovedSecretsView> {
+    app.move_flow_secrets(&id).await.map_err(refusal)
 }
 
 #[tauri::command(async)]

@@ -14,6 +14,11 @@ outcome: Outcome,
  */
 feedback?: string, 
 /**
+ * What the tool is to be called with in place of what was shown: an object, only together with approve and only for
+ * a question about a call.
+ */
+arguments?: Record<string, unknown>, 
+/**
  * The hash of what was shown. If it is given and differs from what waits, nothing is decided.
  */
 contentHash?: string, };

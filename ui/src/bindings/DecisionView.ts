@@ -15,6 +15,14 @@ outcome: Outcome,
  */
 feedback: string | null, 
 /**
+ * Whether the person changed what the tool is called with.
+ */
+edited: boolean, 
+/**
+ * What the tool is called with in place of what was shown, if the person changed that; absent in lists.
+ */
+arguments?: unknown, 
+/**
  * Where it came from.
  */
 surface: Surface, 

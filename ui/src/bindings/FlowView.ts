@@ -6,9 +6,13 @@ import type { ScheduleView } from "./ScheduleView";
 import type { StartView } from "./StartView";
 
 /**
- * A flow with what a person needs to know about it.
+ * One flow with its document.
  */
 export type FlowView = { 
+/**
+ * The document as it was imported, unchanged but for secrets that were moved into the vault.
+ */
+flowData: string, 
 /**
  * Its id, part of the URL.
  */
@@ -21,10 +25,6 @@ name: string,
  * Always `AGENTFLOW`.
  */
 type: string, 
-/**
- * The document as it was imported, unchanged.
- */
-flowData: string, 
 /**
  * Where to post.
  */
@@ -77,6 +77,10 @@ problems: Array<string>,
  * What is good to know: where it goes another way than in Flowise, and secrets that stand in the file.
  */
 notes: Array<string>, 
+/**
+ * How many secrets stand in its document in clear text and can be moved into the vault.
+ */
+clearTextSecrets: number, 
 /**
  * How many of its approvals wait.
  */

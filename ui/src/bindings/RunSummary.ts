@@ -18,6 +18,10 @@ state: ExecutionState,
  */
 interrupted: boolean, 
 /**
+ * The label of the step that failed it, if the run can go on there: the step is then tried again.
+ */
+failedStep: string | null, 
+/**
  * The flow.
  */
 flowId: string, 

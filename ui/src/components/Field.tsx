@@ -1,4 +1,5 @@
 import type { ReactNode, Ref } from "react";
+import type { KeyboardEvent } from "react-aria-components";
 import { FieldError } from "react-aria-components/FieldError";
 import { Input } from "react-aria-components/Input";
 import { Label } from "react-aria-components/Label";
@@ -24,6 +25,8 @@ export function TextField({
   autoFocus = false,
   inputMode,
   inputRef,
+  areaRef,
+  onKeyDown,
 }: {
   label: string;
   value: string;
@@ -38,6 +41,8 @@ export function TextField({
   /** Which keyboard a touch screen shows. */
   inputMode?: "numeric" | "decimal";
   inputRef?: Ref<HTMLInputElement>;
+  areaRef?: Ref<HTMLTextAreaElement>;
+  onKeyDown?: (event: KeyboardEvent) => void;
 }) {
   const wrong = error !== undefined && error !== null;
   const className = `${styles.input} ${mono ? styles.mono : ""}`;
@@ -51,12 +56,18 @@ export function TextField({
       autoComplete="off"
       spellCheck="false"
       {...(inputMode === undefined ? {} : { inputMode })}
+      {...(onKeyDown === undefined ? {} : { onKeyDown })}
       // A field that just appeared because a person asked for it.
       autoFocus={autoFocus}
     >
       <Label className={styles.label ?? ""}>{label}</Label>
       {lines > 1 ? (
-        <TextArea className={className} rows={lines} {...(placeholder === undefined ? {} : { placeholder })} />
+        <TextArea
+          className={className}
+          rows={lines}
+          {...(areaRef === undefined ? {} : { ref: areaRef })}
+          {...(placeholder === undefined ? {} : { placeholder })}
+        />
       ) : (
         <Input
           className={className}

@@ -5,6 +5,7 @@ import {
   keepPreviousData,
   QueryClient,
   queryOptions,
+  skipToken,
   useInfiniteQuery,
   useQuery,
   useQueryClient,
@@ -30,6 +31,7 @@ export const keys = {
   decided: ["approvals", "decided"] as const,
   approval: (id: string) => ["approval", id] as const,
   flows: ["flows"] as const,
+  flow: (id: string) => ["flows", id] as const,
   allCallbacks: ["callbacks"] as const,
   callbacks: (state: CallbackState | "all") => ["callbacks", "list", state] as const,
   callbacksOf: (executionId: string) => ["callbacks", "of", executionId] as const,
@@ -148,6 +150,16 @@ export function useFlows() {
   return useQuery({ queryKey: keys.flows, queryFn: () => platform.listFlows() });
 }
 
+/** One flow with its document, which lists do not have. */
+export function useFlow(id: string | undefined) {
+  const platform = usePlatform();
+  return useQuery({
+    queryKey: keys.flow(id ?? ""),
+    queryFn: id === undefined ? skipToken : () => platform.getFlow(id),
+    gcTime: KEPT,
+  });
+}
+
 export function useCallbacks(state: CallbackState | "all") {
   const platform = usePlatform();
   return useInfiniteQuery({
@@ -230,8 +242,11 @@ export function useExecution(id: string) {
 }
 
 /** A run as it stands after it was told to go on or to end. */
-export function standing(run: RunSummary | undefined, { state, interrupted, updatedDate }: ExecutionView): RunSummary | undefined {
-  return run === undefined ? undefined : { ...run, state, interrupted: interrupted === true, updatedAt: updatedDate };
+export function standing(run: RunSummary | undefined, execution: ExecutionView): RunSummary | undefined {
+  const { state, interrupted, updatedDate } = execution;
+  return run === undefined
+    ? undefined
+    : { ...run, state, interrupted: interrupted === true, failedStep: null, updatedAt: updatedDate };
 }
 
 /** What one run did, step by step; asked for when somebody wants to know. */

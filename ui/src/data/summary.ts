@@ -1,6 +1,7 @@
 /** What lists keep of things: small, whatever was sent. */
 
 import type { ApprovalSummary } from "../bindings/ApprovalSummary";
+import type { DecisionView } from "../bindings/DecisionView";
 
 /** A question as lists have it. Takes whole questions too, and lets go of what makes them large. */
 export function summaryOf(approval: ApprovalSummary): ApprovalSummary {
@@ -20,9 +21,14 @@ export function summaryOf(approval: ApprovalSummary): ApprovalSummary {
     createdAt: approval.createdAt,
     contentHash: approval.contentHash,
     payloadBytes: approval.payloadBytes,
-    decision: approval.decision,
+    decision: approval.decision === null ? null : decisionOf(approval.decision),
     signed: approval.signed,
   };
+}
+
+/** An answer as lists have it: what a tool was called with can be long. */
+function decisionOf({ outcome, feedback, edited, surface, person, decidedAt }: DecisionView): DecisionView {
+  return { outcome, feedback, edited, surface, person, decidedAt };
 }
 
 /** So many letters of the text are in a list. */

@@ -143,6 +143,34 @@ describe("flows", () => {
     ]);
   });
 
+  it("asks for the document of the flow that is opened, and of no other", async () => {
+    const { platform, user } = drawApp({ at: "#/flows" });
+    await shown("Release gate");
+    const asked = () => platform.calls.filter(([name]) => name === "getFlow").map(([, id]) => id);
+    const [first, , third] = platform.world.flows;
+    expect(asked()).toEqual([first?.id]);
+    await user.click(screen.getByRole("row", { name: "Disk remedy" }));
+    await shown("Disk remedy");
+    expect(asked()).toEqual([first?.id, third?.id]);
+    expect((await platform.listFlows()).every((flow) => !("flowData" in flow))).toBe(true);
+  });
+
+  it("says when a flow cannot be read, and tries again", async () => {
+    let broken = true;
+    const { user } = drawApp({
+      at: "#/flows",
+      change: (made) => {
+        const whole = made.getFlow;
+        made.getFlow = (id) => (broken ? Promise.reject(new PlatformError("internal", "An entry is damaged.")) : whole(id));
+      },
+    });
+    expect(await screen.findByText("The flow cannot be read")).toBeVisible();
+    expect(screen.getByRole("row", { name: "Disk remedy" }), "the others are listed").toBeVisible();
+    broken = false;
+    await user.click(screen.getByRole("button", { name: "Try again" }));
+    await shown("Release gate");
+  });
+
   it("says so when a flow is not there any more", async () => {
     drawApp({ at: "#/flows/gone" });
     expect(await screen.findByText("This flow is gone")).toBeVisible();
@@ -573,6 +601,7 @@ describe("trouble with the whole", () => {
   it.each([
     ["port-taken", "No webhook can arrive", "Choose another port"],
     ["storage-failed", "No new work is taken: the storage failed", "Check again"],
+    ["damaged", "Something in the data folder is damaged", "Understood"],
     ["repaired", "The storage was repaired at the start", "Understood"],
     ["no-notifications", "No notifications on this desktop", "Hide this"],
   ] as const)("%s is said with one next step", async (scenario, title, step) => {

@@ -15,6 +15,7 @@ export const keyHelp: { keys: string[]; says: string }[] = [
   { keys: ["a"], says: "Approve" },
   { keys: ["r"], says: "Reject" },
   { keys: ["n"], says: "Write a note" },
+  { keys: ["e"], says: "Change what a tool is called with" },
   { keys: ["/"], says: "Search" },
   { keys: ["Esc"], says: "Leave a field, go back" },
   { keys: ["Ctrl", ","], says: "Settings" },

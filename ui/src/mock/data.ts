@@ -165,6 +165,45 @@ export function makeHeavy(world: World): void {
   callback.bodyBytes = callback.body.length;
 }
 
+/** An agent wants to call a tool, and has called it with other arguments before. */
+export function makeToolCall(world: World): void {
+  const [first] = world.approvals;
+  const answered = world.approvals.find(({ id }) => id === "019ab000-0000-7000-8000-000000000090");
+  if (first === undefined || answered === undefined) return;
+  const refund = {
+    flowName: "Refund desk",
+    nodeLabel: "Refund agent",
+    title: "Run the tool “issue_refund”?",
+    ifApproved: ["Run issue_refund with these arguments; the agent goes on with what it gives", "Callback SUCCESS to ci.example.org"],
+    ifRejected: ["issue_refund does not run; the agent is told so, with your note, and goes on", "Callback SUCCESS to ci.example.org"],
+    payload: { body: { message: "My desk came back broken, order 48213. I want my money back." }, headers: {}, query: {} },
+  };
+  Object.assign(first, refund, {
+    body: "The parcel is back and the desk is damaged, so the customer gets all of it.",
+    call: {
+      tool: "issue_refund",
+      arguments: {
+        order: 48213,
+        amount: 1280,
+        currency: "EUR",
+        reason: "Damaged in transit",
+        notify: { email: "noa@example.org", template: "refund-full" },
+      },
+    },
+  });
+  Object.assign(answered, refund, {
+    body: "The customer asks for all of it back.",
+    call: { tool: "issue_refund", arguments: { order: 47990, amount: 640, currency: "EUR", reason: "Changed their mind" } },
+    decision: {
+      ...answered.decision,
+      feedback: "Half of it: the chair was used for two months.",
+      edited: true,
+      arguments: { order: 47990, amount: 320, currency: "EUR", reason: "Changed their mind" },
+      surface: "inbox",
+    },
+  });
+}
+
 /** What can be amiss, all at once. */
 export function makeTroubled(world: World): void {
   world.interrupted.add("e-90");
@@ -179,6 +218,19 @@ export function makeTroubled(world: World): void {
   world.settings.address = "127.0.0.1:9000";
   world.status.address = "127.0.0.1:9000";
   world.status.trayHost = false;
+}
+
+/** Something was met damaged, and with it went the run behind the first question. */
+export function makeDamaged(world: World): void {
+  const [first] = world.approvals;
+  if (first !== undefined) {
+    first.problem = `This question cannot be answered any more, because the record of the run behind it is damaged. Nothing was decided. Take it back, in the inbox or with \`countersign cancel ${first.id}\`; whoever asked is told by a callback where an address for that is known.`;
+    first.payload = null;
+  }
+  world.status.storageDamage = [
+    "line 41 of the journal is not readable, and 2 more of its 96 lines are not right either, the last of them line 57: the audit log is not what was written (once you have looked at it, close Countersign: `countersign doctor --acknowledge-damage` keeps it beside a new one)",
+    "the stored execution 019ab000-0000-7000-8000-0000000001e7 is damaged",
+  ];
 }
 
 /** Builds the world as it stands at `now` (milliseconds since the epoch). */
@@ -211,6 +263,7 @@ export function makeWorld(now: number): World {
       schedule: null,
       problems: [],
       notes: [],
+      clearTextSecrets: 0,
       pending: 1,
       createdDate: ago(41 * DAY),
       updatedDate: ago(3 * DAY),
@@ -238,6 +291,7 @@ export function makeWorld(now: number): World {
       schedule: null,
       problems: [],
       notes: [],
+      clearTextSecrets: 0,
       pending: 1,
       createdDate: ago(20 * DAY),
       updatedDate: ago(20 * DAY),
@@ -266,7 +320,9 @@ export function makeWorld(now: number): World {
       problems: [],
       notes: [
         "“Tell the team” lies beside “Grow the volume?”. Here that is done before the question is asked; Flowise drops it.",
+        "The header Authorization of “Each volume” stands in the file for everybody who gets it. Make it a secret variable: the step reads that, and nobody else can.",
       ],
+      clearTextSecrets: 1,
       pending: 4,
       createdDate: ago(9 * DAY),
       updatedDate: ago(2 * HOUR),
@@ -301,6 +357,7 @@ export function makeWorld(now: number): World {
       schedule: null,
       problems: [],
       notes: [],
+      clearTextSecrets: 0,
       pending: 0,
       createdDate: ago(6 * DAY),
       updatedDate: ago(6 * DAY),
@@ -326,6 +383,7 @@ export function makeWorld(now: number): World {
       schedule: null,
       problems: [],
       notes: [],
+      clearTextSecrets: 0,
       pending: 0,
       createdDate: ago(5 * DAY),
       updatedDate: ago(5 * DAY),
@@ -362,6 +420,7 @@ export function makeWorld(now: number): World {
       },
       problems: [],
       notes: [],
+      clearTextSecrets: 0,
       pending: 0,
       createdDate: ago(20 * DAY),
       updatedDate: ago(20 * DAY),
@@ -381,6 +440,7 @@ export function makeWorld(now: number): World {
     bodyTruncated: false,
     feedbackEnabled: true,
     contentHash: `hash-of-${over.id}`,
+    call: null,
     payload: EMPTY,
     ifApproved: ["Reply “done”"],
     ifRejected: ["Reply “left alone”"],
@@ -479,6 +539,7 @@ export function makeWorld(now: number): World {
       decision: {
         outcome: "approve",
         feedback: "Watched the canary for ten minutes, all quiet.",
+        edited: false,
         surface: "notification",
         person: "mika",
         decidedAt: ago(26 * HOUR - 4 * MINUTE),
@@ -492,7 +553,7 @@ export function makeWorld(now: number): World {
       flowName: refunds.name,
       createdAt: ago(28 * HOUR),
       state: "rejected",
-      decision: { outcome: "reject", feedback: "Outside the 30 days.", surface: "inbox", person: "mika", decidedAt: ago(27 * HOUR) },
+      decision: { outcome: "reject", feedback: "Outside the 30 days.", edited: false, surface: "inbox", person: "mika", decidedAt: ago(27 * HOUR) },
     }),
     question({
       id: "019ab000-0000-7000-8000-000000000088",
@@ -510,7 +571,7 @@ export function makeWorld(now: number): World {
       createdAt: ago(52 * HOUR),
       state: "approved",
       signed: true,
-      decision: { outcome: "approve", feedback: null, surface: "cli", person: "jo", decidedAt: ago(51 * HOUR) },
+      decision: { outcome: "approve", feedback: null, edited: false, surface: "cli", person: "jo", decidedAt: ago(51 * HOUR) },
     }),
   ];
 
@@ -612,6 +673,7 @@ export function makeWorld(now: number): World {
   const run = (over: Partial<RunSummary> & Pick<RunSummary, "id" | "createdAt" | "updatedAt">): RunSummary => ({
     state: "FINISHED",
     interrupted: false,
+    failedStep: null,
     flowId: disk.id,
     flowName: disk.name,
     chatId: `chat-of-${over.id}`,
@@ -626,6 +688,7 @@ export function makeWorld(now: number): World {
       createdAt: ago(52 * MINUTE),
       updatedAt: ago(52 * MINUTE - 3 * SECOND),
       state: "ERROR",
+      failedStep: "Fetch the inventory",
       error: "connect ECONNREFUSED 10.0.4.12:443",
     }),
     run({

@@ -32,6 +32,7 @@ export function runsOf(world: World): RunSummary[] {
     flowName: question.flowName,
     chatId: question.chatId,
     approvalId: question.id,
+    failedStep: null,
     error: null,
     createdAt: new Date(Date.parse(question.createdAt) - 40).toISOString(),
     updatedAt: question.decision?.decidedAt ?? question.createdAt,

@@ -3,12 +3,15 @@
 import type { ApprovalView } from "../bindings/ApprovalView";
 import type { CallbackView } from "../bindings/CallbackView";
 import type { ConnectionView } from "../bindings/ConnectionView";
+import type { DecisionRequest } from "../bindings/DecisionRequest";
 import type { EventView } from "../bindings/EventView";
 import type { FlowImport } from "../bindings/FlowImport";
+import type { FlowSummary } from "../bindings/FlowSummary";
 import type { FlowView } from "../bindings/FlowView";
+import type { MovedSecretsView } from "../bindings/MovedSecretsView";
 import type { Surface } from "../bindings/Surface";
 import { summaryOf } from "../data/summary";
-import { callbackSummaryOf, makeHeavy, makeTroubled, makeWorld, manyApprovals, type World } from "../mock/data";
+import { callbackSummaryOf, makeDamaged, makeHeavy, makeToolCall, makeTroubled, makeWorld, manyApprovals, type World } from "../mock/data";
 import { copyText } from "./clipboard";
 import type { VariableView } from "../bindings/VariableView";
 import { executionOf, runsOf, stepsOf } from "../mock/runs";
@@ -25,6 +28,8 @@ export type Scenario =
   | "no-notifications"
   | "storage-failed"
   | "repaired"
+  /** The data folder was met damaged, and the run behind the first question is lost. */
+  | "damaged"
   | "offline"
   | "error"
   | "slow"
@@ -34,6 +39,8 @@ export type Scenario =
   | "broken-details"
   /** The first question was asked by a call of ten megabytes, and the first callback is as large. */
   | "heavy"
+  /** An agent asks before it calls a tool. */
+  | "tool-call"
   /** A run was interrupted, a flow has problems, the address was forced, and there is no tray. */
   | "troubled"
   | "sign-in";
@@ -109,13 +116,22 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
     world.status.storageProblem = "The disk with the data folder is full.";
   }
 
+  if (scenario === "damaged") makeDamaged(world);
   if (scenario === "heavy") makeHeavy(world);
+  if (scenario === "tool-call") makeToolCall(world);
   if (scenario === "troubled") makeTroubled(world);
 
   const emit = (event: PlatformEvent) => {
     for (const listener of listeners) listener(event);
   };
   const changed = (event: EventView) => emit({ type: "changed", event });
+
+  function withdraw(approval: ApprovalView): void {
+    approval.state = "withdrawn";
+    delete approval.problem;
+    count();
+    changed({ kind: "approval", id: approval.id, state: approval.state, surface: null });
+  }
 
   function count(): void {
     world.status.pending = world.approvals.filter(({ state }) => state === "pending").length;
@@ -126,7 +142,7 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
   /** Runs a call like a real one: later, as a copy, and failing when it is told to. */
   async function call<T>(name: string, args: unknown[], run: () => T): Promise<T> {
     calls.push([name, ...args]);
-    const detail = name === "getApproval" || name === "getCallback";
+    const detail = name === "getApproval" || name === "getCallback" || name === "getFlow";
     if (detail && scenario === "slow-details") await new Promise((resolve) => setTimeout(resolve, options.latency ?? 60_000));
     else if (latency > 0) await new Promise((resolve) => setTimeout(resolve, latency));
     else await Promise.resolve();
@@ -159,9 +175,17 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
     return { items, next: start + size < list.length && last !== undefined ? last.id : null };
   }
 
-  function settle(approval: ApprovalView, outcome: "approve" | "reject", surface: Surface, person: string | null, feedback: string | null) {
+  function settle(approval: ApprovalView, outcome: "approve" | "reject", surface: Surface, person: string | null, request: Omit<DecisionRequest, "outcome"> = {}) {
     approval.state = outcome === "approve" ? "approved" : "rejected";
-    approval.decision = { outcome, feedback, surface, person, decidedAt: new Date(clock()).toISOString() };
+    approval.decision = {
+      outcome,
+      feedback: request.feedback ?? null,
+      edited: request.arguments !== undefined,
+      ...(request.arguments === undefined ? {} : { arguments: request.arguments }),
+      surface,
+      person,
+      decidedAt: new Date(clock()).toISOString(),
+    };
     count();
     changed({ kind: "approval", id: approval.id, state: approval.state, surface });
     changed({ kind: "status" });
@@ -220,7 +244,7 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
       changed({ kind: "approval", id: approval.id, state: "pending", surface: null });
     },
     answerElsewhere: (id, outcome, surface, person) => {
-      settle(find(world.approvals, id, "approval"), outcome, surface, person, null);
+      settle(find(world.approvals, id, "approval"), outcome, surface, person);
     },
 
     listApprovals: (query) =>
@@ -241,11 +265,32 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
         if (request.contentHash !== undefined && request.contentHash !== approval.contentHash) {
           throw new PlatformError("content-changed", "The question has changed since it was shown.");
         }
-        settle(approval, request.outcome, "inbox", "you", request.feedback ?? null);
+        if (approval.problem !== undefined) throw new PlatformError("run-lost", approval.problem);
+        if (request.arguments !== undefined && (request.outcome !== "approve" || approval.call === null)) {
+          throw new PlatformError("invalid", "Arguments can be changed only together with approve. Nothing was decided; the question still waits.");
+        }
+        settle(approval, request.outcome, "inbox", "you", request);
+        return approval;
+      }),
+    cancelApproval: (id) =>
+      call("cancelApproval", [id], () => {
+        const approval = find(world.approvals, id, "approval");
+        if (approval.state !== "pending") {
+          throw new PlatformError("already-decided", `Approval already ${approval.state}`, summaryOf(approval));
+        }
+        withdraw(approval);
         return approval;
       }),
 
-    listFlows: () => call("listFlows", [], () => world.flows),
+    listFlows: () =>
+      call("listFlows", [], () =>
+        world.flows.map((flow): FlowSummary => {
+          const summary: FlowSummary & Partial<FlowView> = { ...flow };
+          delete summary.flowData;
+          return summary;
+        }),
+      ),
+    getFlow: (id) => call("getFlow", [id], () => find(world.flows, id, "flow")),
     importFlow: (flow) =>
       call("importFlow", [flow], () => {
         const now = new Date(clock()).toISOString();
@@ -256,6 +301,7 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
           ...flowOf(flow),
           problems: flow.flowData.includes('"chatInput"') ? ["This flow starts by chat; nothing here starts it yet."] : [],
           notes: [],
+          clearTextSecrets: 0,
           id,
           webhookUrl: `http://127.0.0.1:8420/api/v1/webhook/${id}`,
           pending: 0,
@@ -291,6 +337,17 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
       call("deleteWebhookSecret", [id], () => {
         find(world.flows, id, "flow").hasWebhookSecret = false;
         changed({ kind: "flows" });
+      }),
+    moveFlowSecrets: (id) =>
+      call("moveFlowSecrets", [id], (): MovedSecretsView => {
+        const flow = find(world.flows, id, "flow");
+        if (flow.clearTextSecrets === 0) return { moved: [], left: [] };
+        const variable = "disk-remedy-each-volume-authorization";
+        world.variables = [...world.variables, { name: variable, type: "secret", value: null }];
+        flow.clearTextSecrets = 0;
+        flow.notes = flow.notes.filter((note) => !note.startsWith("The header"));
+        changed({ kind: "flows" });
+        return { moved: [{ step: "Each volume", place: "Authorization", variable }], left: [] };
       }),
 
     getFlowPolicy: (id) => call("getFlowPolicy", [id], () => world.policies[id] ?? { strict: false, steps: {} }),
@@ -330,6 +387,7 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
           id: `r-started-${String(world.runs.length)}`,
           state: "INPROGRESS" as const,
           interrupted: false,
+          failedStep: null,
           flowId: id,
           flowName: flow.name,
           chatId: `chat-started-${String(world.runs.length)}`,
@@ -357,9 +415,11 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
     explainExecution: (id) => call("explainExecution", [id], () => stepsOf(world, id)),
     continueExecution: (id) =>
       call("continueExecution", [id], () => {
-        if (!world.interrupted.delete(id)) {
-          throw new PlatformError("not-waiting", `Execution ${id} was not interrupted by a restart. Nothing was changed.`);
+        const failed = world.runs.find((run) => run.id === id && run.failedStep !== null);
+        if (!world.interrupted.delete(id) && failed === undefined) {
+          throw new PlatformError("not-waiting", `Execution ${id} has nothing to go on with. Nothing was changed.`);
         }
+        if (failed !== undefined) Object.assign(failed, { failedStep: null, error: null });
         world.running.add(id);
         return executionOf(world, id);
       }),
@@ -374,9 +434,7 @@ export function mockPlatform(options: MockOptions = {}): MockPlatform {
         if (approval === undefined) {
           throw new PlatformError("not-waiting", `Execution ${id} does not wait for an answer. Nothing was changed.`);
         }
-        approval.state = "withdrawn";
-        count();
-        changed({ kind: "approval", id: approval.id, state: approval.state, surface: null });
+        withdraw(approval);
         return executionOf(world, id);
       }),
 

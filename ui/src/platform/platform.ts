@@ -15,7 +15,9 @@ import type { EventView } from "../bindings/EventView";
 import type { ExecutionView } from "../bindings/ExecutionView";
 import type { FlowImport } from "../bindings/FlowImport";
 import type { FlowStart } from "../bindings/FlowStart";
+import type { FlowSummary } from "../bindings/FlowSummary";
 import type { FlowView } from "../bindings/FlowView";
+import type { MovedSecretsView } from "../bindings/MovedSecretsView";
 import type { RunPage } from "../bindings/RunPage";
 import type { RunPolicy } from "../bindings/RunPolicy";
 import type { RunQuery } from "../bindings/RunQuery";
@@ -77,14 +79,20 @@ export interface Platform {
   listApprovals: (query: ApprovalQuery) => Promise<ApprovalPage>;
   getApproval: (id: string) => Promise<ApprovalView>;
   decideApproval: (id: string, request: DecisionRequest) => Promise<ApprovalView>;
+  /** Takes a question back, and its run with it. */
+  cancelApproval: (id: string) => Promise<ApprovalView>;
 
-  listFlows: () => Promise<FlowView[]>;
+  /** All flows, newest first, without their documents. */
+  listFlows: () => Promise<FlowSummary[]>;
+  getFlow: (id: string) => Promise<FlowView>;
   importFlow: (flow: FlowImport) => Promise<FlowView>;
   replaceFlow: (id: string, flow: FlowImport) => Promise<FlowView>;
   deleteFlow: (id: string) => Promise<void>;
   /** A new secret for inbound signatures. It can be read this once. */
   createWebhookSecret: (id: string) => Promise<string>;
   deleteWebhookSecret: (id: string) => Promise<void>;
+  /** Moves the secrets that stand in its document in clear text into the vault. */
+  moveFlowSecrets: (id: string) => Promise<MovedSecretsView>;
 
   /** What the operator says about the steps of a flow: time limits, retries, strictness. */
   getFlowPolicy: (id: string) => Promise<RunPolicy>;

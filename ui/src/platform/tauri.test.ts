@@ -19,11 +19,13 @@ describe("the desktop", () => {
     await platform.getApproval("1");
     await platform.decideApproval("1", { outcome: "approve", contentHash: "h" });
     await platform.listFlows();
+    await platform.getFlow("f");
     await platform.importFlow({ name: "n", flowData: "{}" });
     await platform.replaceFlow("f", { name: "n", flowData: "{}" });
     await platform.deleteFlow("f");
     expect(await platform.createWebhookSecret("f")).toBe("whsec_1");
     await platform.deleteWebhookSecret("f");
+    await platform.moveFlowSecrets("f");
     await platform.setFlowPolicy("f", { strict: true, steps: {} });
     await platform.changeFlowSchedule("f", { enabled: false });
     await platform.startFlow("f", { question: "why?" });
@@ -43,11 +45,13 @@ describe("the desktop", () => {
       ["get_approval", { id: "1" }],
       ["decide_approval", { id: "1", request: { outcome: "approve", contentHash: "h" } }],
       ["list_flows", {}],
+      ["get_flow", { id: "f" }],
       ["import_flow", { name: "n", flowData: "{}" }],
       ["replace_flow", { id: "f", name: "n", flowData: "{}" }],
       ["delete_flow", { id: "f" }],
       ["create_webhook_secret", { id: "f" }],
       ["delete_webhook_secret", { id: "f" }],
+      ["move_flow_secrets", { id: "f" }],
       ["set_flow_policy", { id: "f", policy: { strict: true, steps: {} } }],
       ["change_flow_schedule", { id: "f", change: { enabled: false } }],
       ["start_flow", { id: "f", start: { question: "why?" } }],

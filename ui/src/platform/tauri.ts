@@ -33,7 +33,9 @@ export function tauriPlatform(): Platform {
     listApprovals: (query) => command("list_approvals", { query }),
     getApproval: (id) => command("get_approval", { id }),
     decideApproval: (id, request) => command("decide_approval", { id, request }),
+    cancelApproval: (id) => command("cancel_approval", { id }),
     listFlows: () => command("list_flows"),
+    getFlow: (id) => command("get_flow", { id }),
     importFlow: ({ name, flowData }) => command("import_flow", { name, flowData }),
     replaceFlow: (id, { name, flowData }) => command("replace_flow", { id, name, flowData }),
     deleteFlow: (id) => command("delete_flow", { id }),
@@ -44,6 +46,7 @@ export function tauriPlatform(): Platform {
     deleteWebhookSecret: async (id) => {
       await command("delete_webhook_secret", { id });
     },
+    moveFlowSecrets: (id) => command("move_flow_secrets", { id }),
     getFlowPolicy: (id) => command("get_flow_policy", { id }),
     setFlowPolicy: (id, policy) => command("set_flow_policy", { id, policy }),
     changeFlowSchedule: (id, change) => command("change_flow_schedule", { id, change }),

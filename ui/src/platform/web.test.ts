@@ -72,16 +72,20 @@ describe("a browser", () => {
     await platform.deleteFlow("f");
     expect(await platform.createWebhookSecret("f")).toBe("whsec_1");
     await platform.deleteWebhookSecret("f");
+    await platform.moveFlowSecrets("f");
     await platform.setFlowPolicy("f", { strict: true, steps: {} });
     await platform.changeFlowSchedule("f", { enabled: false });
     await platform.startFlow("f", { form: { size: 3 } });
     await platform.listExecutions({ flow: "f", state: "ERROR", limit: 50, cursor: "e" });
     await platform.getExecution("e");
+    await platform.cancelApproval("a");
     await platform.cancelExecution("e");
     await platform.listCallbacks({ state: "waiting" });
     await platform.redeliverCallback("c");
     await platform.changeSettings({ callbackUrl: "" });
     await platform.testCallback();
+    await platform.listFlows();
+    await platform.getFlow("f");
     reply = () => ({ status: 204 });
     await platform.testNotification();
     expect(calls.map(({ method, url }) => `${method} ${url}`)).toEqual([
@@ -93,21 +97,26 @@ describe("a browser", () => {
       "DELETE /api/v1/chatflows/f",
       "POST /api/v1/chatflows/f/webhook-secret",
       "DELETE /api/v1/chatflows/f/webhook-secret",
+      "POST /api/v1/chatflows/f/move-secrets",
       "PUT /api/v1/chatflows/f/policy",
       "PATCH /api/v1/chatflows/f/schedule",
       "POST /api/v1/chatflows/f/start",
       "GET /api/v1/executions?summary=true&agentflowId=f&state=ERROR&limit=50&cursor=e",
       "GET /api/v1/executions/e?summary=true",
+      "POST /api/v1/approvals/a/cancel",
       "POST /api/v1/executions/e/cancel",
       "GET /api/v1/callbacks?state=waiting",
       "POST /api/v1/callbacks/c/redeliver",
       "PATCH /api/v1/settings",
       "POST /api/v1/settings/test-callback",
+      "GET /api/v1/chatflows?summary=true",
+      "GET /api/v1/chatflows/f",
       "POST /api/v1/settings/test-notification",
     ]);
     expect(new Set(calls.map(({ token }) => token)), "each with the token").toEqual(new Set(["Bearer secret"]));
-    expect(calls[2]?.body).toEqual({ outcome: "reject", feedback: "no" });
-    expect(calls[10]?.body).toEqual({ form: { size: 3 } });
+    const sent = (end: string) => calls.find(({ url }) => url.endsWith(end))?.body;
+    expect(sent("/decision")).toEqual({ outcome: "reject", feedback: "no" });
+    expect(sent("/start")).toEqual({ form: { size: 3 } });
   });
 
   it("brings the approval that stands in the way", async () => {

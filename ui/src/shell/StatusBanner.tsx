@@ -107,7 +107,7 @@ export function StatusBanner() {
         title="No notifications on this desktop"
         action={<Button onPress={() => setHidden(true)}>Hide this</Button>}
       >
-        {data.notifications.note ?? "No notification server answers."} Questions wait here all the same.
+        {data.notifications.note ?? "No notification server answers. Questions wait in the inbox."}
       </Banner>
     );
   }

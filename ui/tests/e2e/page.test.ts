@@ -87,7 +87,7 @@ describe("the content security policy", () => {
 
 describe("contrast and the rest that axe can see", () => {
   for (const theme of ["light", "dark"] as const) {
-    it.each([...pages, "inbox:first-run", "inbox:storage-failed", "inbox:port-taken", "inbox:repaired", "inbox:no-notifications", "inbox:offline", "inbox:error", "inbox:slow-details", "inbox:broken-details", "inbox:heavy", "flows:troubled", "history:troubled", "callbacks:broken-details", "callbacks:heavy", "settings:troubled"])(
+    it.each([...pages, "inbox:first-run", "inbox:storage-failed", "inbox:port-taken", "inbox:repaired", "inbox:no-notifications", "inbox:offline", "inbox:error", "inbox:slow-details", "inbox:broken-details", "inbox:heavy", "inbox:tool-call", "history:tool-call", "flows:troubled", "history:troubled", "callbacks:broken-details", "callbacks:heavy", "settings:troubled"])(
       `%s, ${theme}`,
       async (place) => {
         const [name = "", scenario = "usual"] = place.split(":");
@@ -336,6 +336,42 @@ describe("sizes", () => {
       expect((box?.y ?? 0) + (box?.height ?? 0), name).toBeLessThanOrEqual(480);
       expect((box?.x ?? 0) + (box?.width ?? 0), name).toBeLessThanOrEqual(640);
     }
+  });
+});
+
+describe("the call of a tool", () => {
+  it.each([
+    [640, 480],
+    [800, 600],
+    [1280, 800],
+  ])("%d × %d: is changed by keyboard alone, with both answers in sight", async (width, height) => {
+    const { page, complaints } = await open("#/inbox/019ab000-0000-7000-8000-000000000107", { scenario: "tool-call", width, height });
+    await page.getByRole("region", { name: "The call" }).waitFor();
+    await page.waitForTimeout(560);
+    await page.keyboard.press("e");
+    const field = page.getByRole("textbox", { name: "Arguments, as JSON" });
+    await field.waitFor();
+    await page.keyboard.press("Control+A");
+    await page.keyboard.insertText('{ "order": 48213, "amount": 64000000000000000000 }');
+    expect(await page.getByRole("button", { name: "Approve" }).isDisabled()).toBe(true);
+    await page.keyboard.press("Control+A");
+    await page.keyboard.insertText('{ "order": 48213, "amount": 640 }');
+    for (const name of ["Approve with changes", "Reject"]) {
+      const box = await page.getByRole("button", { name }).boundingBox();
+      expect((box?.y ?? height) + (box?.height ?? 0), name).toBeLessThanOrEqual(height);
+      expect((box?.x ?? width) + (box?.width ?? 0), name).toBeLessThanOrEqual(width);
+    }
+    const root = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    expect(root, "nothing is cut off at the side").toBeLessThanOrEqual(0);
+    await page.getByRole("button", { name: "Approve with changes" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByText("You approved with changes: Run the tool").first().waitFor();
+    const sent = await page.evaluate(() => {
+      const { countersign } = window as unknown as { countersign: { calls: [string, string, object][] } };
+      return countersign.calls.find(([name]) => name === "decideApproval")?.[2];
+    });
+    expect(sent).toMatchObject({ outcome: "approve", arguments: { order: 48213, amount: 640 } });
+    expect(complaints).toEqual([]);
   });
 });
 

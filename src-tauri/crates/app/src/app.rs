@@ -7,12 +7,12 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use countersign_delivery::{AddressGuard, Client, Dispatcher, DispatcherHandle};
-use countersign_domain::{Clock, ErrorCode, Execution, Ids, ResponseMode};
+use countersign_domain::{Clock, ErrorCode, Execution, Ids, ResponseMode, SystemClock};
 use countersign_keychain::Keychain;
 use countersign_model::ModelClient;
 use countersign_notify::{BrokerHandle, Notifier};
 use countersign_script::{Engine, Limits};
-use countersign_store::{OpenError, Store, StoreError};
+use countersign_store::{Acknowledged, OpenError, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::config::{Config, KeychainUse};
@@ -217,6 +217,7 @@ impl App {
     async fn take_up_where_it_was_left(&self) -> Result<(), Error> {
         let pending = self.inner.all_pending().map_err(storage)?;
         notifications::show_pending(self, &pending);
+        self.settle_outdated().await?;
         for id in self.inner.store.unfinished_executions().map_err(storage)? {
             match self.inner.run_of(id)? {
                 Ok(whole) => self.take_up(whole.execution).await?,
@@ -416,28 +417,36 @@ pub(crate) fn storage(error: StoreError) -> Error {
 /// Opening waits for a lock and reads files, so it happens off the async threads.
 async fn open_store(dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, StartError> {
     let options = countersign_store::Options::new(dir);
-    let folder = dir.display().to_string();
     let opened = tokio::task::spawn_blocking(move || Store::open(options, clock)).await;
     match opened {
-        Ok(Ok(store)) => Ok(store),
-        Ok(Err(error @ OpenError::InUse { .. })) => Err(StartError::InUse(error.to_string())),
-        Ok(Err(error)) => {
-            let problem = "its storage cannot be opened".to_owned();
-            Err(StartError::DataFolder {
-                folder,
-                problem,
-                source: error.into(),
-            })
-        }
-        Err(error) => {
-            let problem = "opening it failed unexpectedly".to_owned();
-            Err(StartError::DataFolder {
-                folder,
-                problem,
-                source: error.into(),
-            })
-        }
+        Ok(opened) => opened.map_err(|error| cannot_open(dir, error)),
+        Err(error) => Err(StartError::DataFolder {
+            folder: dir.display().to_string(),
+            problem: "opening it failed unexpectedly".to_owned(),
+            source: error.into(),
+        }),
     }
+}
+
+fn cannot_open(dir: &Path, error: OpenError) -> StartError {
+    match error {
+        OpenError::InUse { .. } => StartError::InUse(error.to_string()),
+        error => StartError::DataFolder {
+            folder: dir.display().to_string(),
+            problem: "its storage cannot be opened".to_owned(),
+            source: error.into(),
+        },
+    }
+}
+
+/// Sets a damaged journal of a data folder aside, on which nobody may work at that time. Blocks.
+///
+/// # Errors
+/// [`StartError`], in words for people. Then nothing was set aside.
+pub fn acknowledge_damage(dir: &Path) -> Result<Acknowledged, StartError> {
+    let options = countersign_store::Options::new(dir);
+    countersign_store::acknowledge_damage(&options, Arc::new(SystemClock))
+        .map_err(|error| cannot_open(dir, error))
 }
 
 /// Opening may wait for a keychain, so it happens off the async threads too.

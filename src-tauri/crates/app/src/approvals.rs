@@ -67,7 +67,7 @@ impl App {
 
     /// An approval with the payload, which lies in its execution.
     fn view_of_approval(&self, approval: &Approval) -> Result<ApprovalView, Error> {
-        let (payload, problem) = match self.inner.run_of(approval.execution_id)? {
+        let (payload, problem) = match self.inner.run_behind(approval)? {
             Ok(whole) => (whole.run.payload(), None),
             Err(lost) => {
                 let run = lost
@@ -82,6 +82,7 @@ impl App {
         Ok(ApprovalView {
             problem,
             summary: ApprovalSummary::whole(approval),
+            call: approval.question.call.clone(),
             payload,
             if_approved: approval.question.if_approved.clone(),
             if_rejected: approval.question.if_rejected.clone(),
@@ -135,6 +136,9 @@ impl ApprovalSummary {
         if let Some((end, _)) = summary.body.char_indices().nth(LISTED_BODY) {
             summary.body.truncate(end);
             summary.body_truncated = true;
+        }
+        if let Some(decision) = &mut summary.decision {
+            decision.arguments = None;
         }
         summary
     }

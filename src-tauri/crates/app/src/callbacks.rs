@@ -5,7 +5,7 @@ use countersign_domain::{
     ApprovalId, Callback, CallbackId, CallbackKind, CallbackState, Decision, ErrorCode, Execution,
     ExecutionId, FlowId, Timestamp, UrlSource,
 };
-use countersign_flow::{Plan, ResponseMode as StartMode};
+use countersign_flow::{Plan, ResponseMode as StartMode, variable_of};
 use countersign_signature::Secret;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -26,6 +26,15 @@ pub(crate) enum Content<'a> {
 
 /// A callback with what it sends.
 pub(crate) type Outgoing = (Callback, String);
+
+/// Where a callback goes.
+pub(crate) struct Target {
+    pub(crate) url: String,
+    /// Who named it.
+    pub(crate) source: UrlSource,
+    /// See [`Callback::signed`].
+    pub(crate) signed: bool,
+}
 
 /// What a callback reports on.
 pub(crate) struct Subject<'a> {
@@ -70,8 +79,14 @@ impl Inner {
         now: Timestamp,
     ) -> Result<Option<Outgoing>, Error> {
         let execution = &begun.execution;
-        let Some(target) = self.callback_target(execution, &begun.plan) else {
+        let Some((url, source)) = self.callback_target(execution, &begun.plan) else {
             return Ok(None);
+        };
+        let secret = self.secret_or_default(begun.plan.start().callback_secret.as_deref())?;
+        let target = Target {
+            url,
+            source,
+            signed: secret.is_some(),
         };
         let subject = Subject {
             execution_id: execution.id,
@@ -87,7 +102,7 @@ impl Inner {
     pub(crate) fn callback_to(
         &self,
         subject: Subject<'_>,
-        (url, url_source): (String, UrlSource),
+        target: Target,
         kind: CallbackKind,
         content: Content<'_>,
         now: Timestamp,
@@ -115,8 +130,9 @@ impl Inner {
             flow_name: subject.flow_name.to_owned(),
             chat_id: subject.chat_id.to_owned(),
             kind,
-            url,
-            url_source,
+            url: target.url,
+            url_source: target.source,
+            signed: target.signed,
             state: CallbackState::Waiting,
             attempts: Vec::new(),
             created_at: now,
@@ -176,6 +192,24 @@ impl Inner {
                 .flows
                 .get(callback.flow_id)
                 .and_then(|live| live.plan.start().callback_secret.clone()),
+        };
+        self.secret_or_default(own.as_deref())
+    }
+
+    /// The secret that a flow names, as it is or by a variable, else the default of the settings.
+    pub(crate) fn secret_or_default(&self, own: Option<&str>) -> Result<Option<Secret>, Error> {
+        let own = match own.and_then(variable_of) {
+            None => own.map(str::to_owned),
+            Some(name) => {
+                let value = self.variable_or_fail(name)?;
+                if value.is_none() {
+                    tracing::error!(
+                        name,
+                        "the secret of a flow's callbacks is a variable that is not set"
+                    );
+                }
+                value
+            }
         };
         // An empty text is no secret.
         match own.and_then(|secret| Secret::new(secret).ok()) {

@@ -1,16 +1,17 @@
 //! Taking back what nobody should answer or go on with any more.
 
 use countersign_domain::{
-    AlreadyDecided, Approval, ApprovalState, CallbackKind, ErrorCode, Execution, ExecutionId, ExecutionState,
-    JournalEvent, ResponseMode,
+    AlreadyDecided, Approval, ApprovalId, ApprovalState, CallbackKind, ErrorCode, Execution, ExecutionId,
+    ExecutionState, JournalEvent, ResponseMode,
 };
 use countersign_store::{Changes, Transaction};
 
 use crate::app::storage;
 use crate::callbacks::{Content, Subject};
+use crate::decide::{approval_id, no_such_approval};
 use crate::execute::queue;
 use crate::executions::no_such_execution;
-use crate::view::ExecutionView;
+use crate::view::{ApprovalView, ExecutionView};
 use crate::{App, Error};
 
 /// What the callback of a cancelled run says, as Flowise words it (execution semantics §12).
@@ -31,7 +32,12 @@ impl App {
             Ok(whole) => (whole.execution, false),
             Err(lost) => match lost.execution {
                 Some(execution) => (execution, true),
-                None => return self.take_back(execution_id, person).await,
+                None => {
+                    let asked = self.inner.question_of(execution_id)?;
+                    return self
+                        .take_back(asked.ok_or_else(|| no_such_execution(id))?, person)
+                        .await;
+                }
             },
         };
         let asked = match stored.approval_id {
@@ -39,6 +45,42 @@ impl App {
             None => None,
         };
         can_be_cancelled(&stored, asked)?;
+        self.cancel(stored, lost, None, person).await
+    }
+
+    /// Takes back a question that waits, and cancels the execution that asks it. As [`Self::cancel_execution`], for this
+    /// question and no other that the execution asks since.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for an unknown id; [`ErrorCode::AlreadyDecided`] if it does not wait any more. In each case
+    /// nothing was changed.
+    pub async fn cancel_approval(&self, id: &str, person: Option<String>) -> Result<ApprovalView, Error> {
+        self.ready()?;
+        let approval_id = approval_id(id)?;
+        let asked = self.inner.store.approval(approval_id).map_err(storage)?;
+        let asked = asked.ok_or_else(|| no_such_approval(id))?;
+        if asked.state != ApprovalState::Pending {
+            return Err(AlreadyDecided(Box::new(asked)).into());
+        }
+        let (found, lost) = match self.inner.run_behind(&asked)? {
+            Ok(whole) => (Some(whole.execution), false),
+            Err(lost) => (lost.execution, true),
+        };
+        match found.filter(|execution| execution.approval_id == Some(approval_id)) {
+            Some(execution) => self.cancel(execution, lost, Some(approval_id), person).await?,
+            None => self.take_back(asked, person).await?,
+        };
+        self.approval(id)
+    }
+
+    async fn cancel(
+        &self,
+        stored: Execution,
+        lost: bool,
+        question: Option<ApprovalId>,
+        person: Option<String>,
+    ) -> Result<ExecutionView, Error> {
+        let execution_id = stored.id;
         let now = self.inner.clock.now();
         let mut told = Changes::new();
         let callback = if stored.state != ExecutionState::Stopped {
@@ -73,7 +115,8 @@ impl App {
                     .execution(execution_id)
                     .map_err(storage)?
                     .ok_or_else(|| no_such_execution(execution_id))?;
-                let asked = match execution.approval_id {
+                // Of an execution that asks something else by now, the question named is what counts.
+                let asked = match question.or(execution.approval_id) {
                     Some(id) => transaction.approval(id).map_err(storage)?,
                     None => None,
                 };
@@ -99,13 +142,12 @@ impl App {
             self.inner.notifications.withdraw(approval.id);
         }
         self.send(callback);
-        self.execution(id)
+        self.execution(&execution_id.to_string())
     }
 
     /// Takes back the question of a run whose record is lost. There is nothing else left of it.
-    async fn take_back(&self, id: ExecutionId, person: Option<String>) -> Result<ExecutionView, Error> {
-        let asked = self.inner.question_of(id)?;
-        let asked = asked.ok_or_else(|| no_such_execution(id))?;
+    async fn take_back(&self, asked: Approval, person: Option<String>) -> Result<ExecutionView, Error> {
+        let id = asked.execution_id;
         let now = self.inner.clock.now();
         let subject = Subject {
             execution_id: id,

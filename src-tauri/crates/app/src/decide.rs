@@ -1,8 +1,8 @@
 //! The one way to answer an approval. Every surface goes through it.
 
 use countersign_domain::{
-    AlreadyDecided, ApprovalId, ApprovalState, Decision, ErrorCode, ExecutionState, JournalEvent, Outcome,
-    QuestionHash, ResponseMode, Surface,
+    AlreadyDecided, ApprovalId, ApprovalState, ArgumentsRefused, AskedCall, Decision, ErrorCode,
+    ExecutionState, JournalEvent, Outcome, QuestionHash, ResponseMode, Surface,
 };
 use countersign_flow::Answer as RunAnswer;
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub(crate) struct Answer {
     pub(crate) feedback: Option<String>,
     /// The note as the flow sees it; a webhook client may send any JSON.
     pub(crate) raw_feedback: Option<Value>,
+    /// What the tool gets in place of what was shown, where the question is about a call.
+    pub(crate) arguments: Option<Value>,
     pub(crate) start_node_id: Option<String>,
     /// What the person saw, if the surface knows.
     pub(crate) content_hash: Option<QuestionHash>,
@@ -55,7 +57,7 @@ impl App {
     /// # Errors
     /// [`ErrorCode::NotFound`]; [`ErrorCode::AlreadyDecided`] with the approval as it stands;
     /// [`ErrorCode::ContentChanged`] if the hash is of another text; [`ErrorCode::Invalid`] for a note that is too
-    /// long; [`ErrorCode::RunLost`] if the run cannot go on whatever the answer. In each case nothing was changed. A
+    /// long and for arguments that [`AskedCall::changed`] does not take; [`ErrorCode::RunLost`] if the run cannot go on whatever the answer. In each case nothing was changed. A
     /// note is kept with the decision also where the question did not ask for one.
     pub async fn decide(
         &self,
@@ -73,6 +75,7 @@ impl App {
                 outcome: request.outcome,
                 raw_feedback: feedback.clone().map(Value::String),
                 feedback,
+                arguments: request.arguments,
                 start_node_id: None,
                 content_hash: request.content_hash.map(QuestionHash::from_client),
                 surface,
@@ -123,27 +126,30 @@ impl App {
                 "This answer is for another text than the one that waits. Nothing was decided; look at the approval again.",
             ));
         }
+        // Equal arguments are no change, for the run and for every record of the decision.
+        let arguments = AskedCall::changed(approval.question.call.as_ref(), answer.outcome, answer.arguments)
+            .map_err(refused)?;
         let Whole {
             mut execution,
             plan,
             mut run,
-        } = match self.inner.run_of(approval.execution_id)? {
+        } = match self.inner.run_behind(&approval)? {
             Ok(whole) => whole,
-            Err(lost) => return Err(lost.refuse(&approval)),
+            Err(lost) => {
+                self.still_waits(answer.id)?;
+                return Err(lost.refuse(&approval));
+            }
         };
         let past = self.inner.past_history(execution.flow_id, &execution.chat_id)?;
         let run_answer = RunAnswer {
             outcome: answer.outcome,
             feedback: answer.raw_feedback,
+            arguments: arguments.clone(),
             start_node_id: answer.start_node_id,
         };
         let host = RunHost::new(&self.inner, None);
         if let Err(error) = run.answer(&plan, &host, run_answer, past) {
-            // Somebody may have answered between the two reads above; then that is what the second one is told.
-            let stands = self.inner.store.approval(answer.id).map_err(storage)?;
-            if let Some(approval) = stands.filter(|approval| approval.state != ApprovalState::Pending) {
-                return Err(AlreadyDecided(Box::new(approval)).into());
-            }
+            self.still_waits(answer.id)?;
             let message = "The run does not wait at this step any more. Nothing was changed.";
             return Err(Error::new(ErrorCode::NotWaiting, message).caused_by(error));
         }
@@ -164,6 +170,7 @@ impl App {
         let decision = Decision {
             outcome: answer.outcome,
             feedback: answer.feedback,
+            arguments,
             surface: answer.surface,
             person: answer.person,
             decided_at: now,
@@ -205,6 +212,22 @@ impl App {
             },
         })
     }
+}
+
+impl App {
+    /// Somebody may have answered between the reads of approval and run; then that is what the second one is told.
+    fn still_waits(&self, id: ApprovalId) -> Result<(), Error> {
+        let stands = self.inner.store.approval(id).map_err(storage)?;
+        match stands.filter(|approval| approval.state != ApprovalState::Pending) {
+            Some(approval) => Err(AlreadyDecided(Box::new(approval)).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn refused(arguments: ArgumentsRefused) -> Error {
+    let message = format!("{arguments}. Nothing was decided; the question still waits.");
+    Error::invalid(message).caused_by(arguments)
 }
 
 pub(crate) fn approval_id(text: &str) -> Result<ApprovalId, Error> {

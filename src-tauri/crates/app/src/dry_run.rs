@@ -128,6 +128,7 @@ async fn to_end(mut run: Run, plan: &Plan, host: &DryHost<'_>, answer: Option<Ou
                 let answer = Answer {
                     outcome,
                     feedback: None,
+                    arguments: None,
                     start_node_id: None,
                 };
                 if let Err(refused) = run.answer(plan, host, answer, Vec::new()) {

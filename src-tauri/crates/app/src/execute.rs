@@ -20,6 +20,7 @@ use crate::callbacks::{Content, Outgoing};
 use crate::executions::{no_such_execution, read_run};
 use crate::flows::LiveFlow;
 use crate::host::RunHost;
+use crate::lost::{Lost, Whole};
 use crate::stream::Listener;
 use crate::view::ExecutionView;
 use crate::{App, Error, notifications};
@@ -150,6 +151,8 @@ impl App {
             messages: Vec::new(),
             signed: trigger.signed,
             interrupted: false,
+            outdated: false,
+            failed_step: None,
             error: None,
             created_at: now,
             updated_at: now,
@@ -369,6 +372,7 @@ impl App {
         let now = self.inner.clock.now();
         begun.execution.state = ExecutionState::Error;
         begun.execution.error = Some(message.clone());
+        begun.execution.failed_step = begun.run.failed_step();
         begun.execution.updated_at = now;
         begun.execution.run = raw(&begun.run)?;
 
@@ -480,19 +484,38 @@ impl App {
         self.commit_and_send(changes, callback).await
     }
 
-    /// Lets an execution go on that a restart had ended while its caller waited: from the step that was interrupted,
-    /// with the same idempotency key. Its result leaves as a callback where a URL is known. Of several that ask at
-    /// once exactly one gets it going.
+    /// Lets an execution go on that ended at a step: one that a restart interrupted while its caller waited goes on
+    /// with that step under the same idempotency key, because nobody knows whether it was done; one that failed tries
+    /// the failed step again under another key, because it is known to have failed. Answers that were given stand. Its
+    /// result leaves as a callback where a URL is known. Of several that ask at once exactly one gets it going.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`] for an unknown id; [`ErrorCode::NotWaiting`] for an execution that no restart ended.
+    /// [`ErrorCode::NotFound`] for an unknown id; [`ErrorCode::NotWaiting`] for an execution with nothing to go on
+    /// with; [`ErrorCode::RunLost`] if its document or its state cannot be read any more. In each case nothing was
+    /// changed.
     pub async fn continue_execution(&self, id: &str, person: Option<String>) -> Result<ExecutionView, Error> {
         self.ready()?;
+        let id = self.stored_execution(id)?.id;
         // Read before, so that what cannot go on is not marked as running.
-        let stored = self.stored_execution(id)?;
-        let id = stored.id;
-        read_run(&stored)?;
-        self.inner.plan_of(&stored)?;
+        let Whole {
+            execution: stored,
+            plan,
+            mut run,
+        } = match self.inner.run_of(id)? {
+            Ok(whole) => whole,
+            Err(lost) => return Err(lost.refuse_to_go_on()),
+        };
+        if !stored.can_go_on() {
+            return Err(nothing_to_go_on_with(&stored));
+        }
+        if stored.failed_step.is_some() {
+            let host = RunHost::new(&self.inner, None);
+            run.retry(&plan, &host).map_err(|error| {
+                let why = "a document that the failed step needs cannot be read any more";
+                Lost::new(why).caused_by(error).refuse_to_go_on()
+            })?;
+        }
+        let put_back = raw(&run)?;
         let now = self.inner.clock.now();
         let execution = self
             .inner
@@ -502,19 +525,12 @@ impl App {
                     .execution(id)
                     .map_err(storage)?
                     .ok_or_else(|| no_such_execution(id))?;
-                if !execution.interrupted {
-                    let message = format!(
-                        "Execution {id} is {} and was not interrupted by a restart, so there is nothing to go on \
-                         with. Nothing was changed.",
-                        execution.state
-                    );
-                    return Err(Error::new(ErrorCode::NotWaiting, message));
+                // Also one that went on since, and ended in the same way again, is not the one that was read.
+                if !execution.can_go_on() || execution.run.get() != stored.run.get() {
+                    return Err(nothing_to_go_on_with(&execution));
                 }
-                execution.interrupted = false;
-                execution.state = ExecutionState::InProgress;
-                execution.mode = ResponseMode::Async;
-                execution.error = None;
-                execution.updated_at = now;
+                execution.go_on(now);
+                execution.run = put_back;
                 transaction.put_execution(&execution);
                 transaction.journal(&JournalEvent::ExecutionContinued {
                     execution_id: id,
@@ -551,6 +567,7 @@ impl App {
             title,
             body,
             feedback_enabled: stop.feedback_enabled,
+            call: stop.call.clone(),
             payload_hash,
             payload_bytes,
             if_approved,
@@ -585,6 +602,21 @@ impl App {
         let outgoing = self.inner.callback(begun, kind, content, now)?;
         Ok(outgoing.map(|outgoing| queue(changes, outgoing)))
     }
+}
+
+/// What somebody is told who wants to go on with a run that waits for nobody to do that.
+fn nothing_to_go_on_with(execution: &Execution) -> Error {
+    let why = match execution.state {
+        ExecutionState::Error => {
+            "failed at something that trying again cannot change, or under a version that kept nothing for it"
+        }
+        _ => "neither failed at a step nor was interrupted by a restart",
+    };
+    let message = format!(
+        "Execution {} is {} and {why}, so there is nothing to go on with. Nothing was changed.",
+        execution.id, execution.state
+    );
+    Error::new(ErrorCode::NotWaiting, message)
 }
 
 /// Adds a new callback to changes, with its line for the journal.
@@ -707,14 +739,6 @@ fn title_and_body(stop: &Stop) -> (String, String) {
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join("\n\n");
-    if let Some(call) = &stop.call {
-        // What the tool gets, as data: whoever says yes says yes to exactly this.
-        let arguments = serde_json::to_string_pretty(&call.arguments).unwrap_or_default();
-        let (arguments, more_missing) = readable(&arguments);
-        missing += more_missing;
-        let gap = if body.is_empty() { "" } else { "\n\n" };
-        body.push_str(&format!("{gap}```json\n{arguments}\n```"));
-    }
     if missing > 0 {
         body.push_str(&format!(
             "…\n\n({missing} more characters are not shown; the whole text is in the record of the step.)"

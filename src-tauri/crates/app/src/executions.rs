@@ -1,6 +1,8 @@
 //! Executions, as the management API shows them.
 
-use countersign_domain::{ErrorCode, Execution, ExecutionId, ExecutionState, FlowId, InvalidId};
+use countersign_domain::{
+    ErrorCode, Execution, ExecutionId, ExecutionState, FlowId, InvalidId, display_line,
+};
 use countersign_flow::Run;
 
 use crate::app::storage;
@@ -9,6 +11,9 @@ use crate::{App, Error};
 
 /// The longest `executionData` that a list carries, in bytes.
 const LISTED_DATA: usize = 256 * 1024;
+
+/// How much of a step's label is shown, in characters.
+const STEP_LABEL: usize = 200;
 
 /// Which executions are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +63,14 @@ impl App {
         view(&self.stored_execution(id)?)
     }
 
+    /// The step that failed an execution, if all that it needs to be tried again is still there. Lists do not look.
+    pub(crate) fn can_be_tried_again(&self, execution: &Execution) -> Result<Option<String>, Error> {
+        let Some(label) = failed_step(execution) else {
+            return Ok(None);
+        };
+        Ok(self.inner.run_of(execution.id)?.is_ok().then_some(label))
+    }
+
     /// The record of an execution.
     pub(crate) fn stored_execution(&self, id: &str) -> Result<Execution, Error> {
         let parsed: ExecutionId = id.parse().map_err(|_| no_such_execution(id))?;
@@ -84,6 +97,15 @@ pub(crate) fn state_named(word: Option<&str>) -> Result<Option<ExecutionState>, 
             )
         }),
     }
+}
+
+/// The label of the step at which an execution failed and can go on, as one line.
+pub(crate) fn failed_step(execution: &Execution) -> Option<String> {
+    let label = execution
+        .failed_step
+        .as_deref()
+        .filter(|_| execution.can_go_on())?;
+    Some(display_line(label, STEP_LABEL))
 }
 
 /// There is nothing under this id.

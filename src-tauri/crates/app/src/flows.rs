@@ -6,22 +6,26 @@ use std::sync::{Arc, PoisonError, RwLock};
 use countersign_domain::{DocumentHash, ErrorCode, Flow, FlowId, ResponseMode, display_line};
 use countersign_flow::{
     FindingKind, Imported, Need, Plan, Refusal, ResponseMode as StartMode, SignatureKind, StartTrigger,
-    StepInfo, read_import,
+    StepInfo, read_import, variable_of,
 };
 use countersign_signature::Secret;
 use countersign_store::{Changes, Store, StoreError};
 
 use crate::app::{Inner, storage};
+use crate::clear_text::{count_secrets, successor, successor_key};
 use crate::connections::WHERE;
 use crate::policies::{policy_key, stored_policy};
 use crate::schedules::schedule_key;
 use crate::settings::is_unambiguous;
-use crate::view::{EventView, FlowStepView, FlowView, FormView};
+use crate::view::{EventView, FlowStepView, FlowSummary, FlowView, FormView};
 use crate::{App, Error};
 
 /// How many lines are told about what a flow needs, and how long one gets.
 const NEEDS: usize = 200;
 const LINE: usize = 400;
+
+/// How often a document can have given way to another one.
+const SUCCESSORS: usize = 1000;
 
 /// A flow that is ready to run.
 pub(crate) struct LiveFlow {
@@ -108,11 +112,27 @@ impl Flows {
             .remove(&id);
     }
 
-    /// The text of a document.
+    /// The text of a document, or of the one that has taken its place.
     fn document(&self, store: &Store, hash: &DocumentHash) -> Result<String, DocumentError> {
-        store
-            .document(hash)?
-            .ok_or_else(|| DocumentError::Missing(hash.clone()))
+        let mut at = hash.clone();
+        for _ in 0..SUCCESSORS {
+            if let Some(text) = store.document(&at)? {
+                return Ok(text);
+            }
+            match successor(store, &at)? {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        Err(DocumentError::Missing(hash.clone()))
+    }
+
+    /// Lets a plan stand for a document.
+    pub(crate) fn keep_plan(&self, document: &DocumentHash, plan: &Plan) {
+        self.plans
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(document.clone(), plan.clone());
     }
 
     /// The plan of a document, from memory or from the store.
@@ -135,16 +155,23 @@ impl Flows {
 }
 
 impl App {
-    /// All flows, newest first.
+    /// All flows with their documents, newest first.
     ///
     /// # Errors
     /// The storage failed.
     pub fn flows(&self) -> Result<Vec<FlowView>, Error> {
-        let mut views = Vec::new();
-        for flow in self.inner.store.flows().map_err(storage)? {
-            views.push(self.view_of(&flow)?);
-        }
-        Ok(views)
+        let stored = self.inner.store.flows().map_err(storage)?;
+        stored.iter().map(|flow| self.view_of(flow)).collect()
+    }
+
+    /// The same without the documents, none of which is read for it. So what is wrong with a document that was damaged
+    /// since the start is said where it is shown.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn flow_summaries(&self) -> Result<Vec<FlowSummary>, Error> {
+        let stored = self.inner.store.flows().map_err(storage)?;
+        stored.iter().map(|flow| self.summary_of(flow)).collect()
     }
 
     /// One flow.
@@ -222,7 +249,10 @@ impl App {
         let mut changes = Changes::new();
         changes.put_document(text);
         changes.put_flow(&flow);
+        // It may be one that another has taken the place of; now it is back, and is what it says.
+        changes.delete_setting(&successor_key(&flow.document));
         self.inner.store.commit(changes).await.map_err(storage)?;
+        self.inner.flows.keep_plan(&flow.document, &plan);
         let policy = stored_policy(&self.inner.store, flow.id).map_err(storage)?;
         self.inner.flows.put(flow.clone(), plan.with_policy(policy));
         self.inner.events.tell(EventView::Flows);
@@ -304,7 +334,7 @@ impl App {
             .ok_or_else(|| self.inner.not_live(id))
     }
 
-    fn document_of(&self, flow: &Flow) -> Result<String, Error> {
+    pub(crate) fn document_of(&self, flow: &Flow) -> Result<String, Error> {
         self.inner
             .flows
             .document(&self.inner.store, &flow.document)
@@ -344,11 +374,14 @@ impl App {
             let why = why.trim_end_matches('.');
             problems.push(format!("Its callback URL cannot be used: {why}. {then}"));
         }
-        if start
-            .callback_secret
-            .as_deref()
-            .is_some_and(|secret| !is_unambiguous(secret))
-        {
+        let callback_secret = match start.callback_secret.as_deref() {
+            Some(text) => match variable_of(text) {
+                Some(name) => self.inner.variable(name),
+                None => Some(text.to_owned()),
+            },
+            None => None,
+        };
+        if callback_secret.is_some_and(|secret| !is_unambiguous(&secret)) {
             problems.push(
                 "What follows whsec_ in its callback secret is not base64, so receivers would take another key from it \
                  than Countersign. Correct it in the Start node, or set the secret in the settings instead."
@@ -371,27 +404,30 @@ impl App {
     /// A flow whose document cannot be read is shown all the same, with what is wrong: it can be replaced and deleted,
     /// and hides no other.
     fn view_of(&self, flow: &Flow) -> Result<FlowView, Error> {
-        let flows = &self.inner.flows;
-        let text = readable(flows.document(&self.inner.store, &flow.document))?;
-        let plan = readable(flows.plan(&self.inner.store, &flow.document))?;
-        match (text, plan) {
-            (Ok(text), Ok(plan)) => self.view_of_plan(flow, text, &plan),
-            // It goes on with what is in memory.
-            (Err(problem), Ok(plan)) => {
-                let mut view = self.view_of_plan(flow, String::new(), &plan)?;
-                view.problems.insert(0, problem);
-                Ok(view)
+        let text = readable(self.inner.flows.document(&self.inner.store, &flow.document))?;
+        let mut summary = self.summary_of(flow)?;
+        let flow_data = text.unwrap_or_else(|problem| {
+            // Where it goes on with what is in memory, nothing else has said it yet.
+            if !summary.problems.contains(&problem) {
+                summary.problems.insert(0, problem);
             }
-            (text, Err(problem)) => self.view_without_plan(flow, text.unwrap_or_default(), problem),
+            String::new()
+        });
+        Ok(FlowView { summary, flow_data })
+    }
+
+    fn summary_of(&self, flow: &Flow) -> Result<FlowSummary, Error> {
+        match readable(self.inner.flows.plan(&self.inner.store, &flow.document))? {
+            Ok(plan) => self.summary_of_plan(flow, &plan),
+            Err(problem) => self.summary_without_plan(flow, problem),
         }
     }
 
-    fn view_without_plan(&self, flow: &Flow, text: String, problem: String) -> Result<FlowView, Error> {
-        Ok(FlowView {
+    fn summary_without_plan(&self, flow: &Flow, problem: String) -> Result<FlowSummary, Error> {
+        Ok(FlowSummary {
             id: flow.id.to_string(),
             name: flow.name.clone(),
             kind: "AGENTFLOW".to_owned(),
-            flow_data: text,
             webhook_url: self.webhook_url(flow.id),
             method: None,
             response_mode: ResponseMode::Sync,
@@ -405,6 +441,7 @@ impl App {
             schedule: None,
             problems: vec![problem],
             notes: Vec::new(),
+            clear_text_secrets: 0,
             pending: self.pending_of(flow.id),
             created_date: flow.created_at.to_string(),
             updated_date: flow.updated_at.to_string(),
@@ -432,15 +469,14 @@ impl App {
         u32::try_from(self.inner.store.pending_count_of_flow(id)).unwrap_or(u32::MAX)
     }
 
-    fn view_of_plan(&self, flow: &Flow, text: String, plan: &Plan) -> Result<FlowView, Error> {
+    fn summary_of_plan(&self, flow: &Flow, plan: &Plan) -> Result<FlowSummary, Error> {
         let start = plan.start();
         let steps = plan.steps();
         let has_webhook_secret = self.has_webhook_secret(flow.id)?;
-        Ok(FlowView {
+        Ok(FlowSummary {
             id: flow.id.to_string(),
             name: flow.name.clone(),
             kind: "AGENTFLOW".to_owned(),
-            flow_data: text,
             webhook_url: self.webhook_url(flow.id),
             method: start.method.clone(),
             response_mode: response_mode(plan),
@@ -468,6 +504,7 @@ impl App {
                 .schedule_view(flow.id, flow.updated_at, start.schedule.as_ref())?,
             problems: self.problems_of(plan, has_webhook_secret),
             notes: notes_of(plan),
+            clear_text_secrets: u32::try_from(count_secrets(plan)).unwrap_or(u32::MAX),
             pending: self.pending_of(flow.id),
             created_date: flow.created_at.to_string(),
             updated_date: flow.updated_at.to_string(),

@@ -3,18 +3,22 @@
 //! can be taken back, not answered.
 
 use countersign_domain::{
-    Approval, CallbackKind, ErrorCode, Execution, ExecutionId, ExecutionState, Timestamp, UrlSource,
+    Approval, Callback, CallbackKind, ErrorCode, Execution, ExecutionId, ExecutionState, Timestamp, UrlSource,
 };
 use countersign_flow::{Plan, RUN_FAILED, Run};
 use countersign_store::{CallbackQuery, Changes, StoreError};
 
 use crate::app::{Inner, storage};
-use crate::callbacks::{Content, Outgoing, Subject};
+use crate::callbacks::{Content, Outgoing, Subject, Target};
 use crate::execute::queue;
 use crate::executions::read_run;
 use crate::flows::DocumentError;
 use crate::policies::stored_policy;
 use crate::{App, Error};
+
+/// Why a run whose record is older than the journal cannot go on.
+const OUTDATED: &str = "the record of the run behind it is older than the journal: the data folder was damaged, or an older copy of \
+                        it was put back";
 
 /// What goes on after an answer.
 pub(crate) struct Whole {
@@ -33,7 +37,7 @@ pub(crate) struct Lost {
 }
 
 impl Lost {
-    fn new(why: &'static str) -> Self {
+    pub(crate) fn new(why: &'static str) -> Self {
         Self {
             why,
             execution: None,
@@ -48,10 +52,27 @@ impl Lost {
         }
     }
 
-    fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
             cause: Some(cause.into()),
             ..self
+        }
+    }
+
+    /// What somebody is told who wants to go on with it.
+    pub(crate) fn refuse_to_go_on(self) -> Error {
+        let message = format!(
+            "This run cannot go on any more, because {}. Nothing was changed; what its steps did is kept.",
+            self.why
+        );
+        self.refusal(message)
+    }
+
+    fn refusal(self, message: String) -> Error {
+        let error = Error::new(ErrorCode::RunLost, message);
+        match self.cause {
+            Some(cause) => error.caused_by(cause),
+            None => error,
         }
     }
 
@@ -62,11 +83,7 @@ impl Lost {
              `countersign cancel {}`; whoever asked is told by a callback where an address for that is known.",
             self.why, approval.id
         );
-        let error = Error::new(ErrorCode::RunLost, message);
-        match self.cause {
-            Some(cause) => error.caused_by(cause),
-            None => error,
-        }
+        self.refusal(message)
     }
 }
 
@@ -77,12 +94,26 @@ impl Inner {
             Ok(found) => found,
             Err(lost) => return Ok(Err(lost)),
         };
+        if execution.outdated {
+            return Ok(Err(Lost::new(OUTDATED).of(execution)));
+        }
         let plan = plan.with_policy(stored_policy(&self.store, execution.flow_id).map_err(storage)?);
         Ok(match read_run(&execution) {
             Ok(run) => Ok(Whole { execution, plan, run }),
             Err(error) => Err(Lost::new("the state of the run behind it cannot be read")
                 .of(execution)
                 .caused_by(error)),
+        })
+    }
+
+    /// The run behind a question, which waits on that question and no other, or what of it is lost.
+    pub(crate) fn run_behind(&self, approval: &Approval) -> Result<Result<Whole, Lost>, Error> {
+        let found = self.run_of(approval.execution_id)?;
+        Ok(match found {
+            Ok(whole) if whole.execution.approval_id != Some(approval.id) => {
+                Err(Lost::new(OUTDATED).of(whole.execution))
+            }
+            found => found,
         })
     }
 
@@ -143,28 +174,110 @@ impl Inner {
         &self,
         subject: &Subject<'_>,
         execution: Option<&Execution>,
-    ) -> Result<Option<(String, UrlSource)>, Error> {
-        if let Some(url) = execution.and_then(|execution| execution.caller_callback_url.clone()) {
-            return Ok(Some((url, UrlSource::Caller)));
-        }
+    ) -> Result<Option<Target>, Error> {
         let reported = CallbackQuery {
             execution: Some(subject.execution_id),
             state: None,
             limit: 1,
             before: None,
         };
-        if let Some(last) = self.store.callbacks(&reported).map_err(storage)?.items.pop() {
-            return Ok(Some((last.url, last.url_source)));
-        }
-        let url = match self.flows.get(subject.flow_id) {
-            Some(live) => self.operator_callback_url(&live.plan),
-            None => Some(self.settings().callback_url).filter(|url| !url.is_empty()),
+        let last = self.store.callbacks(&reported).map_err(storage)?.items.pop();
+        let live = self.flows.get(subject.flow_id);
+        let own = live
+            .as_ref()
+            .and_then(|live| live.plan.start().callback_secret.as_deref());
+        let signed = self.secret_or_default(own)?.is_some() || last.as_ref().is_some_and(|last| last.signed);
+        let (url, source) = match (
+            execution.and_then(|execution| execution.caller_callback_url.clone()),
+            last,
+        ) {
+            (Some(url), _) => (Some(url), UrlSource::Caller),
+            (None, Some(last)) => (Some(last.url), last.url_source),
+            (None, None) => {
+                let url = match &live {
+                    Some(live) => self.operator_callback_url(&live.plan),
+                    None => Some(self.settings().callback_url).filter(|url| !url.is_empty()),
+                };
+                (url, UrlSource::Operator)
+            }
         };
-        Ok(url.map(|url| (url, UrlSource::Operator)))
+        Ok(url.map(|url| Target { url, source, signed }))
     }
 }
 
 impl App {
+    /// Settles the runs whose record is older than the journal, before any run goes on: what they asked or did since is
+    /// not in them, so they would ask or do it a second time. One whose question waits keeps it, to be taken back; any
+    /// other ends, and its receiver hears of it unless it has heard of an end already.
+    pub(crate) async fn settle_outdated(&self) -> Result<(), Error> {
+        for id in self.inner.store.outdated_executions().map_err(storage)? {
+            let mut changes = Changes::new();
+            changes.settle_outdated(id);
+            let mut callback = None;
+            match self.inner.store.execution(id) {
+                Ok(Some(mut execution)) => {
+                    tracing::error!(execution = %id, "the record of a run is older than the journal; it does not go on");
+                    let question = self.inner.question_of(id)?;
+                    execution.outdated = true;
+                    execution.updated_at = self.inner.clock.now();
+                    match question {
+                        Some(question) => {
+                            execution.state = ExecutionState::Stopped;
+                            execution.approval_id = Some(question.id);
+                        }
+                        None if matches!(
+                            execution.state,
+                            ExecutionState::InProgress | ExecutionState::Stopped
+                        ) =>
+                        {
+                            callback = self.end_outdated(&mut execution, &mut changes)?;
+                        }
+                        None => {}
+                    }
+                    changes.put_execution(&execution);
+                }
+                // It is lost, which is told where it matters.
+                Ok(None) | Err(StoreError::Damaged { .. }) => {}
+                Err(error) => return Err(storage(error)),
+            }
+            self.inner.store.commit(changes).await.map_err(storage)?;
+            self.send(callback);
+        }
+        Ok(())
+    }
+
+    fn end_outdated(
+        &self,
+        execution: &mut Execution,
+        changes: &mut Changes,
+    ) -> Result<Option<Callback>, Error> {
+        let message = format!("{RUN_FAILED}{OUTDATED}");
+        execution.state = ExecutionState::Error;
+        execution.error = Some(message.clone());
+        let last = CallbackQuery {
+            execution: Some(execution.id),
+            state: None,
+            limit: 1,
+            before: None,
+        };
+        let last = self.inner.store.callbacks(&last).map_err(storage)?.items.pop();
+        if last.is_some_and(|last| last.kind != CallbackKind::Stopped) {
+            return Ok(None);
+        }
+        let subject = Subject {
+            execution_id: execution.id,
+            flow_id: execution.flow_id,
+            flow_name: &execution.flow_name,
+            chat_id: &execution.chat_id,
+            decision: None,
+        };
+        let now = execution.updated_at;
+        let outgoing = self
+            .inner
+            .callback_without_run(subject, Some(execution), &message, now)?;
+        Ok(outgoing.map(|outgoing| queue(changes, outgoing)))
+    }
+
     /// Ends a run that was under way at the last end of the program and has lost its document since.
     pub(crate) async fn end_lost(&self, mut execution: Execution) -> Result<(), Error> {
         let now = self.inner.clock.now();

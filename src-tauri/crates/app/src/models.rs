@@ -64,8 +64,7 @@ fn is_at_home(component: &str, provider: Provider) -> bool {
 
 /// The model that the settings of a component name.
 fn model_of(choice: &ModelChoice) -> Option<&str> {
-    let names = ["customModelName", "customModel", "modelName", "model"];
-    let texts = names
+    let texts = ModelChoice::NAMES
         .into_iter()
         .filter_map(|name| choice.settings.get(name)?.as_str());
     texts.map(str::trim).find(|name| !name.is_empty())
@@ -83,13 +82,10 @@ fn number(settings: &Map<String, Value>, names: &[&str]) -> Option<f64> {
 
 fn call_of(request: ModelRequest) -> ModelCall {
     let settings = &request.model.settings;
-    let most = number(
-        settings,
-        &["maxTokens", "maxTokensToSample", "maxOutputTokens", "numPredict"],
-    );
+    let most = number(settings, &ModelChoice::MOST_TOKENS);
     ModelCall {
-        temperature: number(settings, &["temperature"]),
-        top_p: number(settings, &["topP"]),
+        temperature: number(settings, &[ModelChoice::TEMPERATURE]),
+        top_p: number(settings, &[ModelChoice::TOP_P]),
         max_tokens: most.filter(|most| *most >= 1.0).map(|most| most as u32),
         messages: request.messages.into_iter().map(message_of).collect(),
         tools: request

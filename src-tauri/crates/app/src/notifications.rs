@@ -2,7 +2,9 @@
 
 use std::sync::Weak;
 
-use countersign_domain::{Approval, ApprovalId, ApprovalState, ErrorCode, Outcome, QuestionHash, Surface};
+use countersign_domain::{
+    Approval, ApprovalId, ApprovalState, ErrorCode, Outcome, QuestionHash, Surface, display_json,
+};
 use countersign_notify::{Broker, BrokerEvent, BrokerHandle, BrokerOptions, Notifier, Prompt};
 use tokio::sync::{broadcast, mpsc};
 
@@ -33,7 +35,7 @@ pub fn headless_notifier() -> Box<dyn Notifier> {
 /// A notifier for an operator who wants none: it shows nothing and says why.
 pub fn switched_off_notifier() -> Box<dyn Notifier> {
     Box::new(countersign_notify::HeadlessNotifier::new(
-        "Notifications were switched off when this Countersign was started (--notifications off). Approvals wait in the inbox.",
+        "Notifications were switched off when this Countersign was started (--notifications off). Questions wait in the inbox.",
     ))
 }
 
@@ -98,12 +100,18 @@ pub(crate) fn show_pending(app: &App, pending: &[Approval]) {
 }
 
 fn prompt(approval: &Approval) -> Prompt {
+    let question = &approval.question;
+    // Notifications show no Markdown.
+    let mut body = countersign_flow::plain_text(&question.body).into_owned();
+    if let Some(call) = &question.call {
+        let gap = if body.is_empty() { "" } else { "\n\n" };
+        body.push_str(&format!("{gap}{}", display_json(&call.arguments)));
+    }
     Prompt {
         id: approval.id,
         content_hash: approval.content_hash.clone(),
-        title: approval.question.title.clone(),
-        // Notifications show no Markdown.
-        body: countersign_flow::plain_text(&approval.question.body).into_owned(),
+        title: question.title.clone(),
+        body,
         flow_name: approval.flow_name.clone(),
         buttons: true,
         importance: countersign_notify::Importance::Normal,
@@ -129,6 +137,7 @@ impl App {
         let request = DecisionRequest {
             outcome,
             feedback: None,
+            arguments: None,
             content_hash: content_hash.map(|hash| hash.as_str().to_owned()),
         };
         let person = self.inner.config.person.clone();

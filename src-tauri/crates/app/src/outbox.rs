@@ -11,6 +11,10 @@ use crate::app::Inner;
 /// What is noted for a callback whose body is lost.
 const BODY_LOST: &str = "The stored message is damaged, so it cannot be sent.";
 
+/// What is noted for one that would leave without the signature that its receiver waits for.
+const SECRET_LOST: &str = "The secret that signs it is gone, so it was not sent. Set the secret again, in the settings or as the \
+                           variable that the flow names; then it is sent.";
+
 /// The callbacks of the store, as the dispatcher sees them.
 pub(crate) struct CallbackOutbox(Weak<Inner>);
 
@@ -71,7 +75,12 @@ impl Outbox for CallbackOutbox {
             if !attempt::begin(&mut callback, trigger, now) {
                 return Ok(None);
             }
-            let secret = inner.callback_secret(&callback).map_err(failed)?;
+            let secret = match inner.callback_secret(&callback).map_err(failed)? {
+                None if callback.signed && !inner.settings().unsigned_on_purpose => {
+                    Err(SECRET_LOST.to_owned())
+                }
+                secret => Ok(secret),
+            };
             let mut changes = Changes::new();
             changes.put_callback(&callback);
             inner.store.commit(changes).await.map_err(failed)?;

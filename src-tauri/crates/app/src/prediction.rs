@@ -5,6 +5,7 @@ use countersign_flow::{Incoming, PastMessage, RUN_FAILED, StartTrigger};
 use serde_json::Value;
 
 use crate::execute::Trigger;
+use crate::flows::flow_id;
 use crate::webhook::{WebhookReply, as_text, given_chat, human_input};
 use crate::{App, Error};
 
@@ -32,8 +33,15 @@ impl App {
     pub async fn predict(&self, request: PredictionRequest) -> Result<WebhookReply, Error> {
         self.ready()?;
         let answer = human_input(request.field("humanInput"))?;
-        let live = self.live_flow(&request.flow_id)?;
-        let start = live.plan.start();
+        let chat_id = given_chat(request.field("chatId"))?;
+        let id = flow_id(&request.flow_id)?;
+        let live = self.inner.flows.get(id);
+        let plan = match (&live, &answer) {
+            (Some(live), _) => live.plan.clone(),
+            (None, Some(_)) => self.plan_of_question(id, &request.flow_id, chat_id.as_deref())?,
+            (None, None) => return Err(self.inner.not_live(&request.flow_id)),
+        };
+        let start = plan.start();
         let refused = |why: String| Err(Error::new(ErrorCode::RunFailed, format!("{RUN_FAILED}{why}")));
         if start.trigger == StartTrigger::WebhookTrigger {
             let method = start.method.as_deref().unwrap_or("POST");
@@ -45,10 +53,10 @@ impl App {
         let streams = request
             .field("streaming")
             .is_some_and(|wish| *wish == true || *wish == "true");
-        let chat_id = given_chat(request.field("chatId"))?;
         if let Some(answer) = answer {
-            return self.resume_chat(live.flow.id, chat_id, answer, streams).await;
+            return self.resume_chat(id, chat_id, answer, streams).await;
         }
+        let live = live.ok_or_else(|| self.inner.not_live(&request.flow_id))?;
         let form = request.field("form").filter(|form| form.is_object()).cloned();
         let question = request.field("question").map(as_text);
         let has_fields = form
@@ -81,7 +89,7 @@ impl App {
         let fresh_chat = chat_id.is_none();
         let chat_id = chat_id.unwrap_or_else(|| self.inner.ids.random().to_string());
         let begun = self.begin(Trigger {
-            live: live.clone(),
+            live,
             incoming,
             chat_id,
             session_id,

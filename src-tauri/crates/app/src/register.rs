@@ -49,8 +49,16 @@ impl<T: Entry> Register<T> {
     /// # Errors
     /// [`ErrorCode::Invalid`]
     pub(crate) fn check_room(&self, name: &str) -> Result<(), Error> {
-        let entries = self.now();
-        if entries.contains_key(name) || entries.len() < T::COUNT_LIMIT {
+        let new = !self.now().contains_key(name);
+        self.check_room_for(usize::from(new))
+    }
+
+    /// Whether so many new ones can be kept.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Invalid`]
+    pub(crate) fn check_room_for(&self, new: usize) -> Result<(), Error> {
+        if new == 0 || self.now().len() + new <= T::COUNT_LIMIT {
             return Ok(());
         }
         Err(Error::invalid(format!(
@@ -65,9 +73,23 @@ impl<T: Entry> Register<T> {
     /// # Errors
     /// The storage failed.
     pub(crate) async fn put(&self, store: &Store, name: &str, entry: T) -> Result<(), Error> {
+        self.put_all(store, vec![(name.to_owned(), entry)], Changes::new())
+            .await
+    }
+
+    /// Keeps several, durably, in one commit with these changes.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub(crate) async fn put_all(
+        &self,
+        store: &Store,
+        new: Vec<(String, T)>,
+        with: Changes,
+    ) -> Result<(), Error> {
         let mut entries = self.now();
-        Arc::make_mut(&mut entries).insert(name.to_owned(), entry);
-        self.keep(store, entries).await
+        Arc::make_mut(&mut entries).extend(new);
+        self.keep(store, entries, with).await
     }
 
     /// Deletes one, durably.
@@ -80,12 +102,11 @@ impl<T: Entry> Register<T> {
             let message = format!("There is no {} {}.", T::ONE, display_line(name, NAME_LIMIT));
             return Err(Error::new(ErrorCode::NotFound, message));
         }
-        self.keep(store, entries).await
+        self.keep(store, entries, Changes::new()).await
     }
 
-    async fn keep(&self, store: &Store, entries: Entries<T>) -> Result<(), Error> {
+    async fn keep(&self, store: &Store, entries: Entries<T>, mut changes: Changes) -> Result<(), Error> {
         let value = serde_json::to_value(&*entries).map_err(crate::execute::not_json)?;
-        let mut changes = Changes::new();
         changes.put_setting(T::KEY, &value);
         store.commit(changes).await.map_err(storage)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = entries;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::app::storage;
 use crate::approvals::{cursor, limit};
-use crate::executions::{flow_named, state_named};
+use crate::executions::{failed_step, flow_named, state_named};
 use crate::explain::Redact;
 use crate::view::{FlowStart, FormView, RunPage, RunQuery, RunSummary};
 use crate::{App, Error};
@@ -49,7 +49,12 @@ impl App {
     /// # Errors
     /// [`ErrorCode::NotFound`] for an unknown id or one that is none.
     pub fn run(&self, id: &str) -> Result<RunSummary, Error> {
-        Ok(summary(&self.stored_execution(id)?, &Redact::of(&self.inner)))
+        let execution = self.stored_execution(id)?;
+        let failed_step = self.can_be_tried_again(&execution)?;
+        Ok(RunSummary {
+            failed_step,
+            ..summary(&execution, &Redact::of(&self.inner))
+        })
     }
 
     /// Starts a flow for a person, who does not wait: the run is durable when this returns and goes on by itself. Its
@@ -114,6 +119,7 @@ fn summary(execution: &Execution, redact: &Redact) -> RunSummary {
         id: execution.id.to_string(),
         state: execution.state,
         interrupted: execution.interrupted,
+        failed_step: failed_step(execution),
         flow_id: execution.flow_id.to_string(),
         flow_name: execution.flow_name.clone(),
         chat_id: execution.chat_id.clone(),

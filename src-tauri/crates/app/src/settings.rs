@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) retry_plan_seconds: Option<Vec<u32>>,
     pub(crate) notifications_disabled: bool,
     pub(crate) notification_details_hidden: bool,
+    /// The operator has removed the callback secret, so it is not lost.
+    pub(crate) unsigned_on_purpose: bool,
 }
 
 /// The settings in the store cannot be used.
@@ -163,6 +165,10 @@ impl App {
         }
         if let Some(hidden) = change.notification_details_hidden {
             settings.notification_details_hidden = hidden;
+        }
+
+        if let Some(secret) = &change.callback_secret {
+            settings.unsigned_on_purpose = secret.is_empty();
         }
 
         let mut changes = Changes::new();

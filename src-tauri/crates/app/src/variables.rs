@@ -1,5 +1,6 @@
 //! Variables: what flows read as `{{ $vars.name }}`, kept once for all flows.
 
+use countersign_domain::ErrorCode;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Inner;
@@ -63,6 +64,49 @@ impl Inner {
             .collect()
     }
 
+    /// The value of a variable now, for whoever must not do without it; none if there is no such variable.
+    ///
+    /// # Errors
+    /// It is a secret that cannot be opened now.
+    pub(crate) fn variable_or_fail(&self, name: &str) -> Result<Option<String>, Error> {
+        let variables = self.variables.now();
+        let Some(variable) = variables.get(name) else {
+            return Ok(None);
+        };
+        self.value_of(name, variable).map(Some).ok_or_else(|| {
+            Error::new(
+                ErrorCode::Internal,
+                format!("The secret variable {name} cannot be read now."),
+            )
+        })
+    }
+
+    /// A secret, sealed as the variable of this name.
+    pub(crate) fn secret_variable(&self, name: &str, value: &str) -> Result<Variable, Error> {
+        if value.chars().count() > VALUE_LIMIT {
+            return Err(Error::invalid(format!(
+                "The value is longer than {VALUE_LIMIT} characters. Nothing was changed."
+            )));
+        }
+        if value.is_empty() {
+            return Err(Error::invalid(
+                "A secret cannot be empty. Nothing was changed.".to_owned(),
+            ));
+        }
+        Ok(Variable {
+            kind: VariableKind::Secret,
+            value: self.seal(&sealed_for(name), value)?,
+        })
+    }
+
+    /// Whether the variable of this name is a secret with this value.
+    pub(crate) fn is_secret_variable(&self, name: &str, value: &str) -> bool {
+        let variables = self.variables.now();
+        variables.get(name).is_some_and(|variable| {
+            variable.kind == VariableKind::Secret && self.value_of(name, variable).as_deref() == Some(value)
+        })
+    }
+
     fn value_of(&self, name: &str, variable: &Variable) -> Option<String> {
         match variable.kind {
             VariableKind::Static => Some(variable.value.clone()),
@@ -88,7 +132,7 @@ impl App {
     /// Sets a variable, new or not.
     ///
     /// # Errors
-    /// [`ErrorCode::Invalid`](countersign_domain::ErrorCode::Invalid) for a name or value that cannot be; then nothing has changed.
+    /// [`ErrorCode::Invalid`] for a name or value that cannot be; then nothing has changed.
     pub async fn set_variable(&self, name: &str, change: VariableChange) -> Result<VariableView, Error> {
         self.ready()?;
         check_name(name)?;
@@ -104,12 +148,7 @@ impl App {
                     )));
                 }
                 match kind {
-                    VariableKind::Secret if value.is_empty() => {
-                        return Err(Error::invalid(
-                            "A secret cannot be empty. Nothing was changed.".to_owned(),
-                        ));
-                    }
-                    VariableKind::Secret => self.inner.seal(&sealed_for(name), &value)?,
+                    VariableKind::Secret => self.inner.secret_variable(name, &value)?.value,
                     _ => value,
                 }
             }
@@ -139,7 +178,7 @@ impl App {
     /// Deletes a variable. References to it stay in texts as they are written, or fail in strict flows.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`](countersign_domain::ErrorCode::NotFound) for an unknown one.
+    /// [`ErrorCode::NotFound`] for an unknown one.
     pub async fn delete_variable(&self, name: &str) -> Result<(), Error> {
         self.ready()?;
         let _alone = self.inner.changing.lock().await;

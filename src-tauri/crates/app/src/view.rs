@@ -21,10 +21,10 @@ pub use steps::{StateChangeView, StepStateView, StepView};
 pub use variables::{VariableChange, VariableKind, VariableView};
 
 use countersign_domain::{
-    ApprovalState, Attempt, CallbackKind, CallbackState, Decision, ExecutionState, Outcome, ResponseMode,
-    Surface, UrlSource,
+    ApprovalState, AskedCall, Attempt, CallbackKind, CallbackState, Decision, ExecutionState, Outcome,
+    ResponseMode, Surface, UrlSource,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use ts_rs::TS;
 
@@ -36,6 +36,13 @@ pub struct DecisionView {
     pub outcome: Outcome,
     /// The note that came with it.
     pub feedback: Option<String>,
+    /// Whether the person changed what the tool is called with.
+    #[serde(default)]
+    pub edited: bool,
+    /// What the tool is called with in place of what was shown, if the person changed that; absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "unknown")]
+    pub arguments: Option<Value>,
     /// Where it came from.
     pub surface: Surface,
     /// Who gave it.
@@ -49,6 +56,8 @@ impl From<&Decision> for DecisionView {
         Self {
             outcome: decision.outcome,
             feedback: decision.feedback.clone(),
+            edited: decision.arguments.is_some(),
+            arguments: decision.arguments.clone(),
             surface: decision.surface,
             person: decision.person.clone(),
             decided_at: decision.decided_at.to_string(),
@@ -105,6 +114,9 @@ pub struct ApprovalView {
     #[serde(flatten)]
     #[ts(flatten)]
     pub summary: ApprovalSummary,
+    /// The call of a tool that is asked about, if it is about one.
+    #[serde(default)]
+    pub call: Option<AskedCall>,
     /// What the sender had sent, secrets removed: `{"body":…,"headers":…,"query":…}`; null if the execution is gone.
     #[ts(type = "unknown")]
     pub payload: Value,
@@ -158,10 +170,20 @@ pub struct DecisionRequest {
     #[serde(default)]
     #[ts(optional)]
     pub feedback: Option<String>,
+    /// What the tool is to be called with in place of what was shown: an object, only together with approve and only for
+    /// a question about a call.
+    #[serde(default, deserialize_with = "given")]
+    #[ts(optional, type = "Record<string, unknown>")]
+    pub arguments: Option<Value>,
     /// The hash of what was shown. If it is given and differs from what waits, nothing is decided.
     #[serde(default)]
     #[ts(optional)]
     pub content_hash: Option<String>,
+}
+
+/// A value that was named; `null` is one too, and never means that nothing was said.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(value).map(Some)
 }
 
 /// A step of a flow's document.
@@ -176,10 +198,10 @@ pub struct FlowStepView {
     pub kind: String,
 }
 
-/// A flow with what a person needs to know about it.
+/// A flow with what a person needs to know about it: all but its document, which can be megabytes long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
-pub struct FlowView {
+pub struct FlowSummary {
     /// Its id, part of the URL.
     pub id: String,
     /// Its name.
@@ -187,8 +209,6 @@ pub struct FlowView {
     /// Always `AGENTFLOW`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The document as it was imported, unchanged.
-    pub flow_data: String,
     /// Where to post.
     pub webhook_url: String,
     /// The method it expects; any if absent.
@@ -215,12 +235,48 @@ pub struct FlowView {
     pub problems: Vec<String>,
     /// What is good to know: where it goes another way than in Flowise, and secrets that stand in the file.
     pub notes: Vec<String>,
+    /// How many secrets stand in its document in clear text and can be moved into the vault.
+    pub clear_text_secrets: u32,
     /// How many of its approvals wait.
     pub pending: u32,
     /// When it was imported, RFC 3339.
     pub created_date: String,
     /// When it changed last, RFC 3339.
     pub updated_date: String,
+}
+
+/// One flow with its document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowView {
+    /// Everything else.
+    #[serde(flatten)]
+    #[ts(flatten)]
+    pub summary: FlowSummary,
+    /// The document as it was imported, unchanged but for secrets that were moved into the vault.
+    pub flow_data: String,
+}
+
+/// A secret that stood in a document and is in the vault now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct MovedSecretView {
+    /// The label of its step.
+    pub step: String,
+    /// What it is there: the name of a header, or `callbackSecret`.
+    pub place: String,
+    /// The secret variable that holds it, and that the step reads.
+    pub variable: String,
+}
+
+/// What became of the secrets that stood in a flow's document in clear text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct MovedSecretsView {
+    /// Those that were moved into the vault.
+    pub moved: Vec<MovedSecretView>,
+    /// What is still there, and whom else it concerns, for people.
+    pub left: Vec<String>,
 }
 
 /// The body that imports or replaces a flow. Also taken: the export itself, `{"nodes":…,"edges":…}`.

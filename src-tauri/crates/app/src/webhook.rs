@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use countersign_domain::{Approval, ErrorCode, FlowId, Outcome, ResponseMode, Surface, disguises};
+use countersign_domain::{
+    Approval, ApprovalState, ErrorCode, FlowId, Outcome, ResponseMode, Surface, disguises,
+};
 use countersign_flow::{Incoming, Parameter, Plan, SignatureKind, StartSettings, StartTrigger, Validation};
 use countersign_signature::{InboundKind, verify_inbound};
 use serde_json::{Map, Value};
@@ -182,13 +184,9 @@ impl App {
         chat_id: Option<String>,
         answer: HumanInput,
     ) -> Result<WebhookReply, Error> {
-        // A flow that was deleted still has the document of the approvals that wait.
-        let plan = match (&live, &chat_id) {
-            (Some(live), _) => live.plan.clone(),
-            (None, Some(chat_id)) => self
-                .plan_of_waiting(id, chat_id)?
-                .ok_or_else(|| self.inner.not_live(&request.flow_id))?,
-            (None, None) => return Err(self.inner.not_live(&request.flow_id)),
+        let plan = match live {
+            Some(live) => live.plan.clone(),
+            None => self.plan_of_question(id, &request.flow_id, chat_id.as_deref())?,
         };
         must_be_webhook(plan.start(), &request)?;
         self.verify(plan.start(), id, &request)?;
@@ -232,6 +230,8 @@ impl App {
                 outcome: answer.outcome,
                 feedback,
                 raw_feedback: answer.feedback,
+                // A webhook client answers what it was shown.
+                arguments: None,
                 start_node_id: answer.start_node_id,
                 content_hash: None,
                 surface: Surface::Webhook,
@@ -247,19 +247,34 @@ impl App {
         }
     }
 
-    fn plan_of_waiting(&self, id: FlowId, chat_id: &str) -> Result<Option<Plan>, Error> {
-        let Some(approval) = self.inner.store.latest_of_chat(id, chat_id).map_err(storage)? else {
-            return Ok(None);
+    /// The document by which an answer under this chat is judged, of a flow that was deleted or lost: the questions of
+    /// such a flow keep what they were asked with.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RunLost`] if that is lost too while the question waits. Nobody can tell then whether the flow asked
+    /// for signatures, but nothing is decided either. What is said of an unknown flow if there is no such question.
+    pub(crate) fn plan_of_question(
+        &self,
+        id: FlowId,
+        called: &str,
+        chat_id: Option<&str>,
+    ) -> Result<Plan, Error> {
+        let asked = match chat_id {
+            Some(chat_id) => {
+                let waiting = self.inner.store.pending_of_chat(id, chat_id).map_err(storage)?;
+                match waiting.into_iter().next() {
+                    Some(waiting) => Some(waiting),
+                    None => self.inner.store.latest_of_chat(id, chat_id).map_err(storage)?,
+                }
+            }
+            None => None,
         };
-        let Some(execution) = self
-            .inner
-            .store
-            .execution(approval.execution_id)
-            .map_err(storage)?
-        else {
-            return Ok(None);
-        };
-        self.inner.plan_of(&execution).map(Some)
+        let asked = asked.ok_or_else(|| self.inner.not_live(called))?;
+        match self.inner.execution_and_plan(asked.execution_id)? {
+            Ok((_, plan)) => Ok(plan),
+            Err(lost) if asked.state == ApprovalState::Pending => Err(lost.refuse(&asked)),
+            Err(_) => Err(self.inner.not_live(called)),
+        }
     }
 
     /// The approval that an answer under this chat is for: the newest that waits, at the named step if one

@@ -1,12 +1,13 @@
 //! `list`, `show`, `approve` and `reject`.
 
 use countersign_app::view::{ApprovalSummary, ApprovalView, DecisionView};
-use countersign_domain::{Outcome, display_text};
-use serde_json::json;
+use countersign_domain::{Outcome, display_json, display_text};
+use serde_json::{Value, json};
 
-use crate::args::{Decide, List, Show};
+use crate::args::{Approve, Decide, List, Show};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
+use crate::input;
 use crate::output::{Output, cell, relative, short_id, table};
 
 /// `countersign list`
@@ -58,6 +59,18 @@ fn page(view: &ApprovalView) -> String {
     if !body.trim().is_empty() {
         text.push_str(&format!("\n{}\n", body.trim_matches('\n')));
     }
+    if let Some(problem) = &view.problem {
+        text.push_str(&format!("\n{}\n", display_text(problem)));
+    }
+    let decision = view.summary.decision.as_ref();
+    if let Some(call) = &view.call {
+        let changed = decision.and_then(|decision| decision.arguments.as_ref());
+        text.push_str(&format!("\nTool       {}\n", cell(&call.tool, 200)));
+        text.push_str(&format!("Arguments\n{}\n", indented(&call.arguments)));
+        if let Some(changed) = changed {
+            text.push_str(&format!("Approved with\n{}\n", indented(changed)));
+        }
+    }
     text.push('\n');
     let mut facts = vec![
         ("State", standing(view)),
@@ -94,12 +107,7 @@ fn page(view: &ApprovalView) -> String {
         ("Chat", cell(&view.summary.chat_id, 200)),
         ("Hash", cell(&view.summary.content_hash, 80)),
     ];
-    if let Some(feedback) = view
-        .summary
-        .decision
-        .as_ref()
-        .and_then(|decision| decision.feedback.as_deref())
-    {
+    if let Some(feedback) = decision.and_then(|decision| decision.feedback.as_deref()) {
         facts.insert(1, ("Note", cell(feedback, 1_000)));
     }
     for (name, fact) in facts {
@@ -127,6 +135,13 @@ fn page(view: &ApprovalView) -> String {
     text
 }
 
+/// JSON with its lines, a little to the right.
+fn indented(value: &Value) -> String {
+    let lines = display_json(value);
+    let lines: Vec<String> = lines.lines().map(|line| format!("  {line}")).collect();
+    lines.join("\n")
+}
+
 /// The state with who, when and where.
 fn standing(view: &ApprovalView) -> String {
     match &view.summary.decision {
@@ -149,19 +164,31 @@ fn by(decision: &DecisionView) -> String {
 }
 
 /// `countersign approve ID`
-pub(crate) async fn approve(client: &Client, arguments: &Decide, output: &Output) -> Result<Exit, Failure> {
-    decide(client, arguments, Outcome::Approve, output).await
+pub(crate) async fn approve(client: &Client, arguments: &Approve, output: &Output) -> Result<Exit, Failure> {
+    let changed = arguments.arguments.as_deref().map(arguments_of).transpose()?;
+    decide(client, &arguments.answer, Outcome::Approve, changed, output).await
+}
+
+/// The arguments for a tool.
+fn arguments_of(given: &str) -> Result<Value, Failure> {
+    let text = input::given(given, "arguments")?;
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(format!(
+            "--arguments is no JSON: {error}. Nothing was decided. `countersign show` prints what is asked."
+        ))
+    })
 }
 
 /// `countersign reject ID`
 pub(crate) async fn reject(client: &Client, arguments: &Decide, output: &Output) -> Result<Exit, Failure> {
-    decide(client, arguments, Outcome::Reject, output).await
+    decide(client, arguments, Outcome::Reject, None, output).await
 }
 
 async fn decide(
     client: &Client,
     arguments: &Decide,
     outcome: Outcome,
+    changed: Option<Value>,
     output: &Output,
 ) -> Result<Exit, Failure> {
     let shown = whole(client, &arguments.id).await?;
@@ -174,9 +201,18 @@ async fn decide(
     if let Some(feedback) = &arguments.feedback {
         body["feedback"] = json!(feedback);
     }
+    if let Some(changed) = changed {
+        body["arguments"] = changed;
+    }
     let decided = client.decide(&shown.summary.id, &body).await?;
     output.print(&decided, || {
+        let edited = decided
+            .summary
+            .decision
+            .as_ref()
+            .is_some_and(|decision| decision.edited);
         let done = match outcome {
+            Outcome::Approve if edited => "Approved with changes",
             Outcome::Approve => "Approved",
             Outcome::Reject => "Rejected",
         };

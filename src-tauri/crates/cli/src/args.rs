@@ -9,7 +9,7 @@ const EXIT_STATUS: &str = "\
 Exit status:
   0  done
   1  failed: the server refused or something broke; for doctor: something is a problem;
-     for continue: the run is not one that was interrupted, or goes on already
+     for continue: the run was neither interrupted nor failed at a step, or goes on already
   2  the command line is wrong, or a part of an id fits more than one
   3  nothing is running to talk to, or it does not listen; for serve: the data folder or the port is in use
   4  the approval had an answer already; nothing was changed
@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// List the flows, where to post to them, and what about them will not work
     #[command(after_help = EXIT_STATUS)]
     Flows,
+    /// Make the secrets that stand in a flow's document in clear text secret variables, which the flow reads from then on
+    #[command(after_help = EXIT_STATUS)]
+    MoveSecrets(MoveSecrets),
     /// Try a flow out: what it would do with this body, without sending, asking or keeping anything
     #[command(after_help = EXIT_STATUS)]
     Run(Run),
@@ -73,14 +76,14 @@ pub(crate) enum Command {
     Show(Show),
     /// Say yes to an approval
     #[command(after_help = EXIT_STATUS)]
-    Approve(Decide),
+    Approve(Approve),
     /// Say no to an approval
     #[command(after_help = EXIT_STATUS)]
     Reject(Decide),
     /// Take a question back: nobody can answer it any more, and its run ends
     #[command(after_help = EXIT_STATUS)]
     Cancel(Cancel),
-    /// Let a run go on that a restart interrupted, from the step that was interrupted
+    /// Let a run go on that a restart interrupted or that failed at a step: from that step, what was answered stands
     #[command(after_help = EXIT_STATUS)]
     Continue(Continue),
     /// List callbacks with their last attempt, newest first; or show one with its attempts and its body
@@ -88,7 +91,16 @@ pub(crate) enum Command {
     Callbacks(Callbacks),
     /// Check address, storage, notifications and secrets
     #[command(after_help = EXIT_STATUS)]
-    Doctor,
+    Doctor(Doctor),
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Set a damaged journal aside and let a new one go on from there, so that the damage is not told at each start;
+    /// nothing is deleted, and Countersign must not run
+    #[arg(long)]
+    pub(crate) acknowledge_damage: bool,
 }
 
 /// Options of `serve`.
@@ -164,11 +176,30 @@ pub(crate) struct Decide {
     pub(crate) content_hash: Option<String>,
 }
 
+/// Options of `approve`.
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// What every answer has.
+    #[command(flatten)]
+    pub(crate) answer: Decide,
+    /// Call the tool with these arguments instead of the ones that show prints: a JSON object, or @FILE, or @- for the
+    /// standard input
+    #[arg(long, value_name = "JSON")]
+    pub(crate) arguments: Option<String>,
+}
+
 /// Options of `cancel`.
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
     /// The approval: its id, or the beginning or end of it
     pub(crate) id: String,
+}
+
+/// Options of `move-secrets`.
+#[derive(Debug, Args)]
+pub(crate) struct MoveSecrets {
+    /// The flow: its id or its name
+    pub(crate) flow: String,
 }
 
 /// Options of `run`.

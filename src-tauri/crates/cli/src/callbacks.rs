@@ -78,7 +78,7 @@ fn page(view: &CallbackView) -> String {
             "  {:>2}  {}  {}  {}\n",
             attempt.number,
             cell(&attempt.started_at.to_string(), 40),
-            came_to(attempt),
+            came_to(attempt, 400),
             display_line(said, 200)
         ));
     }
@@ -95,7 +95,9 @@ fn row(view: &CallbackSummary) -> Vec<String> {
         kind(view).to_owned(),
         state(view).to_owned(),
         view.attempts.len().to_string(),
-        view.attempts.last().map_or_else(|| "-".to_owned(), came_to),
+        view.attempts
+            .last()
+            .map_or_else(|| "-".to_owned(), |attempt| came_to(attempt, 40)),
         next(view),
         cell(&view.flow_name, 32),
         cell(&view.url, 200),
@@ -118,11 +120,11 @@ fn state(view: &CallbackSummary) -> &'static str {
     }
 }
 
-/// What an attempt came to.
-fn came_to(attempt: &Attempt) -> String {
+/// What an attempt came to, in at most so many letters.
+fn came_to(attempt: &Attempt, width: usize) -> String {
     match (attempt.status, &attempt.error) {
         (Some(status), _) => status.to_string(),
-        (None, Some(error)) => cell(error, 40),
+        (None, Some(error)) => cell(error, width),
         (None, None) if attempt.ended_at.is_none() => "under way".to_owned(),
         (None, None) => "-".to_owned(),
     }

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_app::view::{ApprovalPage, ApprovalSummary, ApprovalView, CallbackPage, ExecutionView};
+use countersign_app::view::{ApprovalPage, ApprovalSummary, ApprovalView, CallbackPage, RunPage};
 use countersign_domain::ErrorCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -135,30 +134,30 @@ impl Client {
         found.ok_or_else(|| part.nothing("callback"))
     }
 
-    /// The same for an execution that was interrupted.
-    pub(crate) async fn interrupted_execution(&self, part: &str) -> Result<String, Failure> {
+    /// The same for an execution that can go on.
+    pub(crate) async fn execution_to_go_on(&self, part: &str) -> Result<String, Failure> {
         let part = match Part::read(part, "countersign show")? {
             Part::Whole(id) => return Ok(id),
             part => part,
         };
         let mut ids = Vec::new();
-        for page in 1..=SEARCH_LIMIT / PAGE {
-            let path = format!("/api/v1/executions?state=ERROR&limit={PAGE}&page={page}");
-            let found: Executions = self.get(&path).await?;
-            let last = found.data.len() < PAGE;
+        let mut cursor: Option<String> = None;
+        for _ in 0..SEARCH_LIMIT / PAGE {
+            let from = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+            let path = format!("/api/v1/executions?summary=true&state=ERROR&limit={PAGE}{from}");
+            let page: RunPage = self.get(&path).await?;
+            let can = page.runs.into_iter();
             ids.extend(
-                found
-                    .data
-                    .into_iter()
-                    .filter(|view| view.interrupted)
-                    .map(|view| view.id),
+                can.filter(|run| run.interrupted || run.failed_step.is_some())
+                    .map(|run| run.id),
             );
-            if last {
+            cursor = page.next;
+            if cursor.is_none() {
                 break;
             }
         }
         let found = part.one_of(ids.into_iter(), "executions")?;
-        found.ok_or_else(|| part.nothing("interrupted execution"))
+        found.ok_or_else(|| part.nothing("execution that was interrupted or failed at a step"))
     }
 
     /// Approvals, newest first, through as many pages as it takes.
@@ -268,12 +267,6 @@ impl Client {
             .body(Full::new(Bytes::from(call.body.unwrap_or_default())))
             .map_err(|error| Failure::failed(format!("The request cannot be written: {error}.")))
     }
-}
-
-/// A page of executions, in Flowise's shape.
-#[derive(Deserialize)]
-struct Executions {
-    data: Vec<ExecutionView>,
 }
 
 /// What somebody typed for an id, in lower case.

@@ -4,14 +4,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use countersign_app::view::{SettingsView, StatusView};
-use countersign_app::{Config, Flags};
+use countersign_app::{Config, Flags, FolderState, StartError, look_at_folder};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::args::Target;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
-use crate::locate;
+use crate::locate::{self, with_causes};
 use crate::output::{Output, cell};
 
 /// How a check came out.
@@ -63,6 +63,39 @@ pub(crate) async fn run(target: &Target, output: &Output) -> Result<Exit, Failur
     output.print(&json!({ "checks": checks }), || lines(&checks));
     let problem = checks.iter().any(|check| check.verdict == Verdict::Problem);
     Ok(if problem { Exit::Failed } else { Exit::Done })
+}
+
+/// `countersign doctor --acknowledge-damage`. Works on the folder itself, so nobody else may.
+pub(crate) fn acknowledge_damage(target: &Target, output: &Output) -> Result<Exit, Failure> {
+    let dir = locate::config(target, Flags::default())?.data_dir;
+    let done = countersign_app::acknowledge_damage(&dir).map_err(|error| match error {
+        StartError::InUse(_) => Failure::in_use(format!(
+            "Countersign works on the data folder {}. Close it, then acknowledge the damage. Nothing was set aside.",
+            dir.display()
+        )),
+        error => Failure::failed(with_causes(&error)),
+    })?;
+    let set_aside = done
+        .set_aside
+        .as_ref()
+        .map(|journal| json!({ "file": journal.file, "damage": journal.damage }));
+    output.print(&json!({ "setAside": set_aside, "repairs": done.repairs }), || {
+        let mut text = match &done.set_aside {
+            None => format!("The journal in {} is whole: there is nothing to acknowledge.", dir.display()),
+            Some(journal) => format!(
+                "The damaged journal was set aside as {}: {}. A new one goes on from there, and its first line names the \
+                 other. Keep that file: it is the audit log up to now, and what is whole in it is still read when the \
+                 database has to be rebuilt.",
+                dir.join(&journal.file).display(),
+                cell(&journal.damage, 500)
+            ),
+        };
+        for repair in &done.repairs {
+            text.push_str(&format!("\nRepaired on the way: {}.", cell(repair, 500)));
+        }
+        text
+    });
+    Ok(Exit::Done)
 }
 
 fn lines(checks: &[Check]) -> String {
@@ -232,31 +265,21 @@ fn port_advice(config: &Config) -> String {
     }
 }
 
+/// What starting on this folder would say of it. Nothing is changed.
 fn data_dir(dir: &Path) -> Check {
-    match std::fs::metadata(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Check::new(
+    let shown = dir.display();
+    match look_at_folder(dir) {
+        Ok(FolderState::Missing) => Check::new(
             "store",
             Verdict::Note,
-            format!("{} is not there yet; the first start creates it", dir.display()),
+            format!("{shown} is not there yet; the first start creates it"),
         ),
-        Err(error) => Check::new(
+        Ok(FolderState::Open) => Check::new(
             "store",
-            Verdict::Problem,
-            format!("{} cannot be looked at: {error}", dir.display()),
+            Verdict::Note,
+            format!("{shown} is there, and others may use it until the next start takes it away from them"),
         ),
-        Ok(found) if !found.is_dir() => Check::new(
-            "store",
-            Verdict::Problem,
-            format!("{} is a file, not a folder; move it away", dir.display()),
-        ),
-        Ok(found) if found.permissions().readonly() => Check::new(
-            "store",
-            Verdict::Problem,
-            format!(
-                "{} cannot be written; give this account the right to",
-                dir.display()
-            ),
-        ),
-        Ok(_) => Check::new("store", Verdict::Ok, format!("{} is there", dir.display())),
+        Ok(FolderState::Private) => Check::new("store", Verdict::Ok, format!("{shown} is there")),
+        Err(error) => Check::new("store", Verdict::Problem, with_causes(&error)),
     }
 }

@@ -1,14 +1,13 @@
 //! `run --dry`.
 
-use std::path::Path;
-
-use countersign_app::view::{DryRunOutcome, DryRunView, FlowView, StepStateView, StepView};
+use countersign_app::view::{DryRunOutcome, DryRunView, StepStateView, StepView};
 use countersign_domain::{Outcome, display_text};
 use serde_json::{Value, json};
 
 use crate::args::Run;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
+use crate::flows::flow_id;
 use crate::input;
 use crate::output::{Output, cell};
 
@@ -37,32 +36,9 @@ pub(crate) async fn run(client: &Client, arguments: &Run, output: &Output) -> Re
     })
 }
 
-/// The id of a flow that was named by its id or by its name.
-async fn flow_id(client: &Client, named: &str) -> Result<String, Failure> {
-    let flows: Vec<FlowView> = client.get("/api/v1/chatflows").await?;
-    let mut named_so = flows.iter().filter(|flow| flow.name == named);
-    match (
-        flows.iter().find(|flow| flow.id == named),
-        named_so.next(),
-        named_so.next(),
-    ) {
-        (Some(flow), ..) | (None, Some(flow), None) => Ok(flow.id.clone()),
-        (None, Some(_), Some(_)) => Err(Failure::usage(format!(
-            "Several flows are called {named}. Name it by its id; `countersign flows` shows them."
-        ))),
-        (None, None, _) => Err(Failure::not_found(format!(
-            "There is no flow {named}. `countersign flows` shows what there is."
-        ))),
-    }
-}
-
 /// JSON, or what is no JSON as text: a message needs no quotation marks.
 fn body_of(given: &str) -> Result<Value, Failure> {
-    let text = match given.strip_prefix('@') {
-        None => given.to_owned(),
-        Some(file) => String::from_utf8(input::read(Path::new(file), "body")?)
-            .map_err(|_| Failure::failed(format!("{file} is not text.")))?,
-    };
+    let text = input::given(given, "body")?;
     Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 

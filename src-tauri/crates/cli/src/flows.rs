@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use countersign_app::view::FlowView;
+use countersign_app::view::{FlowSummary, FlowView, MovedSecretsView};
 use countersign_domain::{ResponseMode, display_text};
 use serde_json::{Value, json};
 
-use crate::args::Import;
+use crate::args::{Import, MoveSecrets};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::input;
 use crate::output::{Output, cell, table};
+
+/// Where the list of flows is, without their documents.
+const FLOWS: &str = "/api/v1/chatflows?summary=true";
 
 /// `countersign import FILE`
 pub(crate) async fn import(client: &Client, arguments: &Import, output: &Output) -> Result<Exit, Failure> {
@@ -25,6 +28,7 @@ pub(crate) async fn import(client: &Client, arguments: &Import, output: &Output)
     let body = import_body(text, arguments.name.as_deref(), &stem);
     let flow: FlowView = client.post("/api/v1/chatflows", Some(&body)).await?;
     output.print(&flow, || {
+        let flow = &flow.summary;
         let mut text = format!(
             "Imported {}\n\nId       {}\n",
             cell(&flow.name, 200),
@@ -34,8 +38,8 @@ pub(crate) async fn import(client: &Client, arguments: &Import, output: &Output)
         for step in &flow.steps {
             text.push_str(&format!("  {}\n", cell(step, 200)));
         }
-        text.push_str(&problems(&flow));
-        text.push_str(&notes(&flow));
+        text.push_str(&problems(flow));
+        text.push_str(&notes(flow));
         text
     });
     Ok(Exit::Done)
@@ -68,7 +72,7 @@ fn read_flow(path: &Path) -> Result<String, Failure> {
 
 /// `countersign flows`
 pub(crate) async fn list(client: &Client, output: &Output) -> Result<Exit, Failure> {
-    let flows: Vec<FlowView> = client.get("/api/v1/chatflows").await?;
+    let flows: Vec<FlowSummary> = client.get(FLOWS).await?;
     output.print(&flows, || {
         if flows.is_empty() {
             return "No flows yet. Import one with `countersign import FILE`.".to_owned();
@@ -83,17 +87,68 @@ pub(crate) async fn list(client: &Client, output: &Output) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
+/// `countersign move-secrets FLOW`
+pub(crate) async fn move_secrets(
+    client: &Client,
+    arguments: &MoveSecrets,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let flow = flow_id(client, &arguments.flow).await?;
+    let view: MovedSecretsView = client
+        .post(&format!("/api/v1/chatflows/{flow}/move-secrets"), None)
+        .await?;
+    output.print(&view, || {
+        let mut text = match view.moved.len() {
+            0 => "Nothing was moved: no secret that can be moved stands in the document.\n".to_owned(),
+            _ => "Moved out of the document. The file that was imported and earlier backups still hold what they held.\n\n"
+                .to_owned(),
+        };
+        for secret in &view.moved {
+            text.push_str(&format!(
+                "  {} of “{}” is the secret variable {} now\n",
+                cell(&secret.place, 100),
+                cell(&secret.step, 100),
+                cell(&secret.variable, 100)
+            ));
+        }
+        for line in &view.left {
+            text.push_str(&format!("\n{}\n", cell(line, 1_000)));
+        }
+        text
+    });
+    Ok(Exit::Done)
+}
+
+/// The id of a flow that was named by its id or by its name.
+pub(crate) async fn flow_id(client: &Client, named: &str) -> Result<String, Failure> {
+    let flows: Vec<FlowSummary> = client.get(FLOWS).await?;
+    let mut named_so = flows.iter().filter(|flow| flow.name == named);
+    match (
+        flows.iter().find(|flow| flow.id == named),
+        named_so.next(),
+        named_so.next(),
+    ) {
+        (Some(flow), ..) | (None, Some(flow), None) => Ok(flow.id.clone()),
+        (None, Some(_), Some(_)) => Err(Failure::usage(format!(
+            "Several flows are called {named}. Name it by its id; `countersign flows` shows them."
+        ))),
+        (None, None, _) => Err(Failure::not_found(format!(
+            "There is no flow {named}. `countersign flows` shows what there is."
+        ))),
+    }
+}
+
 /// What will not work although the flow was imported; nothing if all is well.
-fn problems(flow: &FlowView) -> String {
+fn problems(flow: &FlowSummary) -> String {
     section("What will not work in", flow, &flow.problems)
 }
 
 /// What is good to know about it.
-fn notes(flow: &FlowView) -> String {
+fn notes(flow: &FlowSummary) -> String {
     section("Good to know about", flow, &flow.notes)
 }
 
-fn section(title: &str, flow: &FlowView, lines: &[String]) -> String {
+fn section(title: &str, flow: &FlowSummary, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
     }
@@ -104,7 +159,7 @@ fn section(title: &str, flow: &FlowView, lines: &[String]) -> String {
     text
 }
 
-fn row(flow: &FlowView) -> Vec<String> {
+fn row(flow: &FlowSummary) -> Vec<String> {
     let mode = match flow.response_mode {
         ResponseMode::Sync => "sync",
         ResponseMode::Async => "async",

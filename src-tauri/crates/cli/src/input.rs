@@ -24,3 +24,12 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
     }
     Ok(bytes)
 }
+
+/// What an option brings: a text, or `@FILE`, or `@-` for the standard input; `what` it should be, for people.
+pub(crate) fn given(option: &str, what: &str) -> Result<String, Failure> {
+    match option.strip_prefix('@') {
+        None => Ok(option.to_owned()),
+        Some(file) => String::from_utf8(read(Path::new(file), what)?)
+            .map_err(|_| Failure::failed(format!("{file} is not text."))),
+    }
+}

@@ -48,8 +48,7 @@ pub(crate) fn server(target: &Target) -> Result<Server, Failure> {
     let in_data_dir = |name: &str| data_dir.as_ref().map(|dir| dir.join(name)).unwrap_or_default();
     let address = match &target.url {
         Some(url) => address_of_url(url)?,
-        None => read(&in_data_dir(ADDRESS_FILE))
-            .ok_or_else(|| no_address(data_dir.as_deref().unwrap_or(Path::new("."))))?,
+        None => address_of(data_dir.as_deref().unwrap_or(Path::new(".")))?,
     };
     let token_file = target
         .token_file
@@ -62,6 +61,13 @@ pub(crate) fn server(target: &Target) -> Result<Server, Failure> {
         ))
     })?;
     Ok(Server { address, token })
+}
+
+/// The address of whoever runs on this data folder. Who was killed leaves it behind, and the port may be somebody else's
+/// by now, who must not be sent the token: so it counts only while the folder is in use.
+fn address_of(data_dir: &Path) -> Result<String, Failure> {
+    let address = read(&data_dir.join(ADDRESS_FILE)).filter(|_| in_use(data_dir));
+    address.ok_or_else(|| no_address(data_dir))
 }
 
 /// The first line of a file; nothing if it is not there or empty.

@@ -90,13 +90,17 @@ fn run_remote(arguments: &Arguments, command: &Command, output: &Output) -> Resu
         .build()
         .map_err(|error| Failure::failed(format!("The command could not start: {error}.")))?;
     runtime.block_on(async {
-        if matches!(command, Command::Doctor) {
-            return doctor::run(&arguments.target, output).await;
+        if let Command::Doctor(doctor) = command {
+            return match doctor.acknowledge_damage {
+                true => doctor::acknowledge_damage(&arguments.target, output),
+                false => doctor::run(&arguments.target, output).await,
+            };
         }
         let client = Client::new(locate::server(&arguments.target)?);
         match command {
             Command::Import(import) => flows::import(&client, import, output).await,
             Command::Flows => flows::list(&client, output).await,
+            Command::MoveSecrets(named) => flows::move_secrets(&client, named, output).await,
             Command::Run(run) => dry_run::run(&client, run, output).await,
             Command::List(list) => approvals::list(&client, list, output).await,
             Command::Show(show) => approvals::show(&client, show, output).await,
@@ -105,7 +109,7 @@ fn run_remote(arguments: &Arguments, command: &Command, output: &Output) -> Resu
             Command::Cancel(approval) => cancel::run(&client, approval, output).await,
             Command::Continue(execution) => continue_execution::run(&client, execution, output).await,
             Command::Callbacks(arguments) => callbacks::run(&client, arguments, output).await,
-            Command::Doctor | Command::Serve(_) => Ok(Exit::Done),
+            Command::Doctor(_) | Command::Serve(_) => Ok(Exit::Done),
         }
     })
 }

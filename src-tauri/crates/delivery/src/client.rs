@@ -53,6 +53,17 @@ pub struct Sent {
 }
 
 impl Sent {
+    /// Nothing was sent, for this reason.
+    pub(crate) fn withheld(why: String) -> Self {
+        Self {
+            status: None,
+            error: Some(why),
+            response: None,
+            retry_after: None,
+            duration: Duration::ZERO,
+        }
+    }
+
     /// Whether the receiver took the message.
     pub fn delivered(&self) -> bool {
         self.error.is_none() && matches!(self.status, Some(200..=299))

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::queue::{Limits, Queue};
-use crate::{Client, Message, Outbox, OutboxError, RetryPlan, Started, attempt};
+use crate::{Client, Message, Outbox, OutboxError, RetryPlan, Sent, Started, attempt};
 
 const LIMITS: Limits = Limits {
     per_origin: 8,
@@ -439,14 +439,19 @@ async fn attempt(
         Ok(None) => return settled(id, &*outbox).await,
         Err(error) => return Ended::NotRecorded(error),
     };
-    let message = Message {
-        id,
-        url: callback.url.clone(),
-        source: callback.url_source,
-        body: Bytes::from(body),
-        secret,
+    let sent = match secret {
+        Ok(secret) => {
+            let message = Message {
+                id,
+                url: callback.url.clone(),
+                source: callback.url_source,
+                body: Bytes::from(body),
+                secret,
+            };
+            client.send(&message).await
+        }
+        Err(why) => Sent::withheld(why),
     };
-    let sent = client.send(&message).await;
     let now: Timestamp = clock.now();
     attempt::end(&mut callback, sent, &plan(), now);
     match outbox.attempt_ended(callback.clone()).await {

@@ -21,8 +21,8 @@ pub struct Started {
     pub callback: Callback,
     /// The JSON text that is sent.
     pub body: String,
-    /// What to sign it with, if its receiver has a secret.
-    pub secret: Option<Secret>,
+    /// What to sign it with, if its receiver has a secret. An error is why the attempt fails without a request.
+    pub secret: Result<Option<Secret>, String>,
 }
 
 /// The durable store of callbacks, as the dispatcher needs it. While a dispatcher runs, nothing else changes

@@ -1,10 +1,11 @@
 //! Approvals: one question, and at most one answer to it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use ts_rs::TS;
 
-use crate::{ApprovalId, ExecutionId, FlowId, Timestamp};
+use crate::{ApprovalId, AskedCall, ExecutionId, FlowId, Timestamp};
 
 /// What the person says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
@@ -121,6 +122,9 @@ pub struct Question {
     pub body: String,
     /// Whether a note can be given with the answer.
     pub feedback_enabled: bool,
+    /// The call of a tool that is asked about, if it is about one. It is not repeated in the texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<AskedCall>,
     /// SHA-256 of what the sender had sent, in hexadecimal. The payload itself lies in the execution, once: it can be
     /// large, and lists and the journal carry questions.
     #[serde(default)]
@@ -153,7 +157,12 @@ impl Question {
             &self.if_approved.join("\n"),
             &self.if_rejected.join("\n"),
         ];
-        for part in parts {
+        // They come last and only where there is a call, so that every other question keeps the hash that it had before
+        // questions carried calls.
+        let call = self.call.as_ref();
+        let call = call.map(|call| (call.tool.as_str(), call.arguments.to_string()));
+        let call = call.as_ref().map(|(tool, arguments)| [tool, arguments.as_str()]);
+        for part in parts.into_iter().chain(call.into_iter().flatten()) {
             // The length in front keeps two texts from passing for one another by moving a border.
             digest.update((part.len() as u64).to_be_bytes());
             digest.update(part.as_bytes());
@@ -171,6 +180,9 @@ pub struct Decision {
     /// The note that came with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feedback: Option<String>,
+    /// What the tool is called with in place of what was shown, if the person changed that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Value>,
     /// Where it came from.
     pub surface: Surface,
     /// Who gave it, as far as it is known: the account name on this machine.

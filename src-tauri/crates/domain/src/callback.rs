@@ -103,6 +103,9 @@ pub struct Callback {
     pub url: String,
     /// Who named that URL.
     pub url_source: UrlSource,
+    /// Whether there was a secret for it when it was written. Then it does not leave without a signature.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signed: bool,
     /// Where it stands.
     pub state: CallbackState,
     /// The attempts so far, oldest first.

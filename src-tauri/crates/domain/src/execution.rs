@@ -81,6 +81,13 @@ pub struct Execution {
     /// Whether a restart ended it while its caller waited. Then it can go on from the step that was interrupted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
+    /// The label of the step that failed it, if that step can be tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_step: Option<String>,
+    /// Whether the journal knows more of it than this record does: the data folder was damaged, or an older copy was put
+    /// back. Then it neither goes on nor is answered, for it would ask or do a second time what was done already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outdated: bool,
     /// What went wrong, in the words that the caller got.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -91,4 +98,21 @@ pub struct Execution {
     /// When it last stopped for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<Timestamp>,
+}
+
+impl Execution {
+    /// Whether it ended at a step from which it can go on: a restart interrupted it there, or the step failed.
+    pub fn can_go_on(&self) -> bool {
+        !self.outdated && (self.interrupted || self.failed_step.is_some())
+    }
+
+    /// Marks it as under way again, with nobody who waits for the result on a connection.
+    pub fn go_on(&mut self, now: Timestamp) {
+        self.state = ExecutionState::InProgress;
+        self.mode = ResponseMode::Async;
+        self.interrupted = false;
+        self.failed_step = None;
+        self.error = None;
+        self.updated_at = now;
+    }
 }

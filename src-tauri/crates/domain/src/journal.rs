@@ -53,6 +53,18 @@ pub enum JournalEvent {
         /// The callback.
         callback: Box<Callback>,
     },
+    /// Somebody has taken note that the journal up to here was damaged. It was set aside as it is, and this is the first
+    /// line of the one that goes on: its number and its hash of the line before join it to the other.
+    DamageAcknowledged {
+        /// The name of the file that was set aside, in the data folder.
+        file: String,
+        /// SHA-256 of that file, in hexadecimal.
+        sha256: String,
+        /// How many lines it has.
+        lines: u64,
+        /// What is wrong with it, for people.
+        damage: String,
+    },
 }
 
 /// One line of the journal file.

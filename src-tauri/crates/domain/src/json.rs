@@ -53,6 +53,17 @@ pub fn parse(text: &[u8], most: usize) -> Result<Value, Problem> {
     })
 }
 
+/// Whether a value that came another way lies within [`DEEPEST`] and [`MOST`].
+///
+/// # Errors
+/// [`Beyond`]
+pub fn check(value: &Value) -> Result<(), Beyond> {
+    let bounds = Bounds::new(MOST);
+    // Nothing else can be wrong with it: it is a value already.
+    let _ = bounds.outermost().deserialize(value);
+    bounds.beyond.get().map_or(Ok(()), Err)
+}
+
 /// A value within [`DEEPEST`] and [`MOST`], for readers of other notations.
 pub struct Bounded(pub Value);
 

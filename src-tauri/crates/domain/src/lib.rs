@@ -4,6 +4,7 @@
 //! time, a new id or randomness gets it as an argument ([`Clock`], [`Ids`]).
 
 mod approval;
+mod call;
 mod callback;
 mod code;
 mod execution;
@@ -19,6 +20,7 @@ pub use approval::{
     AlreadyDecided, Approval, ApprovalState, Decision, Outcome, Question, QuestionHash, Surface,
     payload_facts,
 };
+pub use call::{ARGUMENTS_LIMIT, ArgumentsRefused, AskedCall};
 pub use callback::{Attempt, AttemptTrigger, Callback, CallbackKind, CallbackState, UrlSource};
 pub use code::ErrorCode;
 pub use execution::{Execution, ExecutionState, ResponseMode};
@@ -28,5 +30,5 @@ pub use id::{
 };
 pub use journal::{JournalEvent, JournalLine};
 pub use message::{Message, Role};
-pub use text::{disguises, display_line, display_text};
+pub use text::{disguises, display_json, display_line, display_text};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -134,7 +134,10 @@ fn why_it_ran(plan: &Plan, earlier: &[Record], record: &Record) -> String {
         return format!("“{}” led back to it", plan.node(back).facts.label);
     }
     if reasons.is_empty() {
-        return "The run begins with it".to_owned();
+        reasons.push("The run begins with it".to_owned());
+    }
+    if newest(earlier, record.node_id()).is_some_and(|last| last.error().is_some()) {
+        reasons.push("it had failed and was tried again".to_owned());
     }
     reasons.join(", ")
 }

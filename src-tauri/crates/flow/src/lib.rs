@@ -4,6 +4,7 @@
 //! which [`Run::advance`] takes one node further. Neither does I/O: what a node needs from the world comes
 //! through [`Host`]. `DEVIATIONS.md` in this crate lists where the behaviour differs from Flowise on purpose.
 
+mod clear_text;
 mod document;
 mod explain;
 mod graph;
@@ -26,12 +27,13 @@ mod state;
 mod template;
 mod tools;
 
+pub use clear_text::{ClearText, clear_text_secrets, variable_of, with_references};
 pub use document::{Imported, read_import};
 pub use explain::{Explained, StepState};
 pub use host::{CalledFlow, Host, HostFuture, RunEvent};
 pub use http::{HttpBody, HttpRequest, HttpResponse};
 pub use model::{
-    AskedCall, Lookup, ModelChoice, ModelMessage, ModelReply, ModelRequest, Passage, ToolCall, ToolDefinition,
+    Lookup, ModelChoice, ModelMessage, ModelReply, ModelRequest, Passage, ToolCall, ToolDefinition,
 };
 pub use nodes::{RUN_FAILED, plain_text, title as kind_in_words};
 pub use plan::{Plan, StepInfo};
@@ -40,7 +42,8 @@ pub use record::{Record, RecordStatus};
 pub use refusal::{Problem, ProblemKind, Refusal};
 pub use report::{Finding, FindingKind, Need};
 pub use run::{
-    Advance, Answer, AnswerError, Incoming, NodeFailure, PastMessage, Run, RunInput, STEP_LIMIT, Stop,
+    Advance, Answer, AnswerError, Incoming, NodeFailure, PastMessage, RetryError, Run, RunInput, STEP_LIMIT,
+    Stop,
 };
 pub use schedule::Schedule;
 pub use script::Script;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::js;
+
 /// Which model is asked, as the export names it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelChoice {
@@ -11,6 +13,58 @@ pub struct ModelChoice {
     /// Its settings: `modelName`, `temperature` and the like. Exports never hold the credential, at most its id.
     pub settings: Map<String, Value>,
 }
+
+/// Settings that say nothing about the answer, or that are read elsewhere.
+const ASIDE: [&str; 5] = [
+    "streaming",
+    "cache",
+    "credential",
+    "FLOWISE_CREDENTIAL_ID",
+    "imageResolution",
+];
+
+impl ModelChoice {
+    /// The settings with the model's name, the first one that is filled counts.
+    pub const NAMES: [&'static str; 4] = ["customModelName", "customModel", "modelName", "model"];
+    /// The settings with the most tokens of an answer.
+    pub const MOST_TOKENS: [&'static str; 4] =
+        ["maxTokens", "maxTokensToSample", "maxOutputTokens", "numPredict"];
+    /// The setting with the temperature.
+    pub const TEMPERATURE: &'static str = "temperature";
+    /// The setting with the share of the likeliest tokens.
+    pub const TOP_P: &'static str = "topP";
+
+    /// Whether the model is to be shown the images of a message.
+    pub(crate) fn takes_images(&self) -> bool {
+        js::truthy(self.settings.get(IMAGES))
+    }
+
+    /// The settings that are set and that nothing here reads.
+    pub(crate) fn unread(&self) -> Vec<&str> {
+        let is_set = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => false,
+            Value::String(text) => !text.trim().is_empty() && *text != self.component,
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(fields) => !fields.is_empty(),
+            Value::Bool(true) | Value::Number(_) => true,
+        };
+        let is_read = |name: &str| {
+            let mut read = Self::NAMES.iter().chain(&Self::MOST_TOKENS).chain(&ASIDE);
+            name == Self::TEMPERATURE
+                || name == Self::TOP_P
+                || name == IMAGES
+                || read.any(|known| *known == name)
+        };
+        let settings = self.settings.iter();
+        settings
+            .filter(|(name, value)| is_set(value) && !is_read(name))
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+}
+
+/// The setting that lets a model see images.
+const IMAGES: &str = "allowImageUploads";
 
 /// One message to a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,15 +118,6 @@ pub struct ToolCall {
     /// The tool.
     pub name: String,
     /// The arguments; not checked against the tool's schema.
-    pub arguments: Value,
-}
-
-/// A call that a person is asked about before it is carried out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AskedCall {
-    /// The tool.
-    pub tool: String,
-    /// The arguments, as the model wrote them.
     pub arguments: Value,
 }
 

@@ -137,11 +137,18 @@ impl Plan {
 
     /// The nodes of this part, and those of the parts that lie in its Iterations.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &[PlannedNode]> {
+        self.graphs().map(|(nodes, _)| nodes)
+    }
+
+    /// The same with their graphs.
+    pub(crate) fn graphs(&self) -> impl Iterator<Item = (&[PlannedNode], &Graph)> {
         // Iterations do not lie in one another, so this is all there is.
         let mut bodies: Vec<_> = self.inner.bodies.iter().collect();
         bodies.sort_by_key(|(index, _)| **index);
-        let bodies = bodies.into_iter().map(|(_, body)| body.nodes.as_slice());
-        std::iter::once(self.nodes()).chain(bodies)
+        let bodies = bodies
+            .into_iter()
+            .map(|(_, body)| (body.nodes.as_slice(), &body.graph));
+        std::iter::once((self.nodes(), self.graph())).chain(bodies)
     }
 
     /// What comes after a node, one line a step, up to the next gates: behind one of its outputs, or all of them.

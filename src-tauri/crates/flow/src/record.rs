@@ -95,6 +95,13 @@ impl Body {
         })
     }
 
+    fn weight(&self) -> usize {
+        match self {
+            Self::Json(value) => weight(value),
+            _ => 0,
+        }
+    }
+
     fn field(&self, name: &str) -> Option<&Value> {
         match self {
             Self::Json(value) => value.get(name),
@@ -129,6 +136,20 @@ impl Serialize for Body {
                 map.end()
             }
         }
+    }
+}
+
+/// About how many bytes a value takes.
+pub(crate) fn weight(value: &Value) -> usize {
+    let own = size_of::<Value>();
+    own + match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| name.len() + weight(value))
+            .sum(),
     }
 }
 
@@ -225,6 +246,17 @@ impl Record {
     /// What ran in the flow that it called.
     pub fn called(&self) -> &[Record] {
         self.called.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// About how many bytes it holds for itself: what began the run stands in the run once, and a state that no step has
+    /// changed in the record before.
+    pub(crate) fn weight(&self, before: Option<&Self>) -> usize {
+        let changed = before.is_none_or(|before| !Arc::ptr_eq(&before.state, &self.state));
+        let state = if changed { weight(&self.state) } else { 0 };
+        let history = self.chat_history.as_deref().map_or(0, weight);
+        let called = self.called.iter().flat_map(|called| called.iter());
+        let called = called.map(|record| record.weight(None)).sum::<usize>();
+        self.input.weight() + self.output.weight() + state + history + called
     }
 
     /// How the step ended.

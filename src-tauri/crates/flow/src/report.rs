@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign_domain::{Timestamp, display_line};
 use serde_json::Value;
 
+use crate::clear_text::{is_secret_header, variable_of};
 use crate::graph::{Edge, Graph};
 use crate::nodes;
 use crate::plan::{Plan, PlannedNode};
@@ -44,6 +45,10 @@ pub enum FindingKind {
     ClearTextSecret,
     /// Two edges between the same two places; the second one changes nothing.
     DoubleEdge,
+    /// A Loop that leads to where nothing comes back from.
+    NoLoop,
+    /// Something in it works less well here than in Flowise, or is left out.
+    Degraded,
     /// This flow does something else here than in Flowise, by the rule of this letter or row.
     Differs(&'static str),
 }
@@ -93,6 +98,11 @@ impl Plan {
                     }
                 });
             }
+            if node.facts.name == nodes::START
+                && let Some(name) = self.start().callback_secret.as_deref().and_then(variable_of)
+            {
+                need(Need::Variable(name));
+            }
             if let Some(model) = node.kind.model() {
                 need(Need::Model(&model.component));
             }
@@ -129,14 +139,14 @@ impl Plan {
             .start()
             .callback_secret
             .as_ref()
-            .is_some_and(|secret| !secret.is_empty())
+            .is_some_and(|secret| !secret.is_empty() && variable_of(secret).is_none())
             && let Some(start) = self.nodes().iter().find(|node| node.facts.name == nodes::START)
         {
             findings.push(finding(
                 FindingKind::ClearTextSecret,
                 start,
-                "The secret of its callbacks stands in the file for everybody who gets it. Set it in the settings \
-                 instead and export the flow without it."
+                "The secret of its callbacks stands in the file for everybody who gets it. Make it a secret variable: the \
+                 flow reads that, and nobody else can."
                     .to_owned(),
             ));
         }
@@ -145,8 +155,12 @@ impl Plan {
                 break;
             }
             unknown_steps(node, &ids, &mut findings);
+            degraded(node, &mut findings);
             secrets_in_headers(node, &mut findings);
             other_http(node, &mut findings);
+        }
+        for (nodes, graph) in self.graphs() {
+            loops_that_lead_elsewhere(nodes, graph, &mut findings);
         }
         self.graph_findings(&mut findings);
         findings
@@ -235,6 +249,33 @@ impl Plan {
     }
 }
 
+/// A Loop whose target does not lead back to it, neither by edges nor by other Loops. It runs, here as in Flowise: what
+/// lies behind its target comes once more, and that is all.
+fn loops_that_lead_elsewhere(nodes: &[PlannedNode], graph: &Graph, findings: &mut Vec<Finding>) {
+    for (index, node) in nodes.iter().enumerate() {
+        let Some(target) = node.leads_back_to.filter(|_| findings.len() < FINDINGS) else {
+            continue;
+        };
+        let mut behind = vec![false; nodes.len()];
+        let mut open = vec![target];
+        while let Some(next) = open.pop() {
+            if !std::mem::replace(&mut behind[next], true) {
+                open.extend(graph.outgoing[next].iter().map(|edge| graph.edges[*edge].target));
+                open.extend(nodes[next].leads_back_to);
+            }
+        }
+        if behind[index] {
+            continue;
+        }
+        let message = format!(
+            "“{}” leads to “{}”, and no way leads from there back to it. So nothing is repeated: what lies behind “{}” runs \
+             once more, here as in Flowise.",
+            node.facts.label, nodes[target].facts.label, nodes[target].facts.label
+        );
+        findings.push(finding(FindingKind::NoLoop, node, message));
+    }
+}
+
 /// Which nodes lie behind any of these, themselves included.
 fn reached(graph: &Graph, mut open: Vec<usize>) -> Vec<bool> {
     let mut reached = vec![false; graph.outgoing.len()];
@@ -300,16 +341,66 @@ fn unknown_steps(node: &PlannedNode, ids: &BTreeSet<&str>, findings: &mut Vec<Fi
     }
 }
 
-/// Headers that carry secrets as a rule.
-const SECRET_HEADERS: [&str; 7] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "x-api-key",
-    "api-key",
-    "x-auth-token",
-    "private-token",
-];
+/// What works less well here, or is left out.
+fn degraded(node: &PlannedNode, findings: &mut Vec<Finding>) {
+    let mut told: Vec<String> = node.kind.degraded();
+    if let Some(model) = node.kind.model() {
+        if model.takes_images() {
+            told.push(
+                "lets its model see images. Here models get texts only; images are left out.".to_owned(),
+            );
+        }
+        let unread = model.unread();
+        if !unread.is_empty() {
+            told.push(format!(
+                "sets what is not used here for {}: {}. Where it is asked and with which key is said by the connection.",
+                model.component,
+                some_of(&unread)
+            ));
+        }
+    }
+    let stores = node.kind.stores();
+    if !stores.is_empty() {
+        told.push(format!(
+            "looks into {}. Here a folder stands for a document store, and passages are found by their words; its vectors, \
+             its record manager and its retriever stay in Flowise.",
+            some_of(&stores)
+        ));
+    }
+    let mut files = BTreeSet::new();
+    for (name, field) in node.kind.fields() {
+        field.mentions(&mut |mention| {
+            if mention == Mention::File {
+                files.insert(name);
+            }
+        });
+    }
+    for name in files {
+        told.push(format!(
+            "refers to files that come with a message in {name}. Files are not read here, so that is an empty text."
+        ));
+    }
+    for what in told {
+        let message = format!("“{}” {what}", node.facts.label);
+        findings.push(finding(FindingKind::Degraded, node, message));
+    }
+    if node.facts.name == nodes::RETRIEVER && stores.len() > 1 {
+        let message = format!(
+            "“{}” looks into several document stores. Here the passages of all count; in Flowise only those of the last one.",
+            node.facts.label
+        );
+        findings.push(finding(FindingKind::Differs("5.14"), node, message));
+    }
+}
+
+/// Names, not more than people read.
+fn some_of(names: &[&str]) -> String {
+    let mut shown: Vec<String> = names.iter().take(NAMES).map(|name| (*name).to_owned()).collect();
+    if names.len() > NAMES {
+        shown.push(format!("{} more", names.len() - NAMES));
+    }
+    shown.join(", ")
+}
 
 fn secrets_in_headers(node: &PlannedNode, findings: &mut Vec<Finding>) {
     let fields = node.kind.fields();
@@ -322,13 +413,10 @@ fn secrets_in_headers(node: &PlannedNode, findings: &mut Vec<Finding>) {
     for row in rows {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
         let (name, value) = (text("key").trim(), text("value"));
-        let is_secret = SECRET_HEADERS
-            .iter()
-            .any(|secret| secret.eq_ignore_ascii_case(name));
-        if is_secret && !value.trim().is_empty() && !value.contains("{{") {
+        if is_secret_header(name, value) {
             let message = format!(
-                "The header {name} of “{}” stands in the file for everybody who gets it. Make it a secret variable in \
-                 the settings and write {{{{ $vars.NAME }}}} in its place.",
+                "The header {name} of “{}” stands in the file for everybody who gets it. Make it a secret variable: \
+                 the step reads that, and nobody else can.",
                 node.facts.label
             );
             findings.push(finding(FindingKind::ClearTextSecret, node, message));
@@ -337,7 +425,7 @@ fn secrets_in_headers(node: &PlannedNode, findings: &mut Vec<Finding>) {
 }
 
 fn other_http(node: &PlannedNode, findings: &mut Vec<Finding>) {
-    if node.facts.name != "httpAgentflow" {
+    if node.facts.name != nodes::HTTP {
         return;
     }
     let says = |wanted: &str, value: &str| {

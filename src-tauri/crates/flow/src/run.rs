@@ -21,21 +21,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use countersign_domain::{Outcome, Role};
+use countersign_domain::{ArgumentsRefused, AskedCall, Outcome, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::host::Host;
 use crate::js;
-use crate::model::AskedCall;
 use crate::nodes::Decision;
 use crate::plan::Plan;
 use crate::record::{Item, Record, Trigger, empty_state};
 use crate::start::InputMode;
 use child::Child;
 use records::Records;
-pub(crate) use scope::RunScope;
-use scope::WebhookScope;
+pub(crate) use scope::{RunScope, TEXTS_LIMIT};
+use scope::{WebhookScope, texts_too_large};
+use step::failure;
 
 /// How many steps one run may take; the next one fails it (semantics §3).
 pub const STEP_LIMIT: u32 = 1000;
@@ -87,6 +87,8 @@ pub struct Answer {
     /// The note that came with it, as the client sent it: usually a text, but any JSON is repeated in the record.
     /// An empty text counts as none.
     pub feedback: Option<Value>,
+    /// What the tool is called with in place of what was shown, where the question is about a call.
+    pub arguments: Option<Value>,
     /// The step that it is for, if the client said so.
     pub start_node_id: Option<String>,
 }
@@ -108,6 +110,9 @@ pub enum AnswerError {
     /// The plan is not the one that the run began with.
     #[error("This is not the flow that the execution began with")]
     OtherPlan,
+    /// The arguments that came with it are not ones that can be taken.
+    #[error(transparent)]
+    Arguments(#[from] ArgumentsRefused),
 }
 
 /// A question that the run waits with.
@@ -248,6 +253,43 @@ struct Names {
     callers: Vec<String>,
 }
 
+/// Why a run was not put back to work at the step that failed. Nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RetryError {
+    /// The run has not failed, or not at a step, or trying it again cannot end otherwise.
+    #[error("There is no failed step in this execution that could be tried again")]
+    NothingToRetry,
+    /// The plan is not the one that the run began with, or the document of a called flow is not there any more.
+    #[error("This is not the flow that the execution began with")]
+    OtherPlan,
+}
+
+/// A step that failed the run, as it stood before it was taken up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Undone {
+    node: usize,
+    /// What it had done already, if it does several things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    carried: Option<Value>,
+    /// The answer that it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decision: Option<Decision>,
+    /// The run inside that failed with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    child: Option<Box<Child>>,
+}
+
+impl Undone {
+    fn new(node: usize) -> Self {
+        Self {
+            node,
+            carried: None,
+            decision: None,
+            child: None,
+        }
+    }
+}
+
 /// A step that does several things one after the other and is not done yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct UnderWay {
@@ -279,6 +321,8 @@ pub struct Run {
     under_way: Option<UnderWay>,
     /// The step that is under way by a run of its own.
     child: Option<Box<Child>>,
+    /// Once the run has failed: the steps to take up again, first the one that is on record as failed.
+    undone: Vec<Undone>,
     /// The item that this run is for, inside an Iteration.
     pub(crate) item: Option<Arc<Item>>,
     /// While it is stopped, what its last record says about that. Not stored.
@@ -296,6 +340,7 @@ impl Run {
     pub fn begin_in_state(plan: &Plan, input: RunInput, state: Option<Value>) -> Self {
         let settings = plan.start();
         let payload_mode = settings.input_mode == InputMode::Payload;
+        let mut refused = None;
         let mut trigger = Trigger {
             ephemeral: settings.ephemeral_memory,
             persist: settings.persist_state,
@@ -310,7 +355,14 @@ impl Run {
                     InputMode::Payload => None,
                     InputMode::None => Some(" ".to_owned()),
                     InputMode::Text => {
-                        let text = settings.default_input.render_text(&WebhookScope(&webhook));
+                        let scope = WebhookScope(&webhook);
+                        let text = match settings.default_input.rendered_bytes(&scope) {
+                            0..=TEXTS_LIMIT => settings.default_input.render_text(&scope),
+                            _ => {
+                                refused = Some("webhookDefaultInput");
+                                String::new()
+                            }
+                        };
                         Some(if text.is_empty() { " ".to_owned() } else { text })
                     }
                 };
@@ -331,7 +383,12 @@ impl Run {
             callers: Vec::new(),
         };
         let state = state.filter(Value::is_object).map_or_else(empty_state, Arc::new);
-        Self::at_start(plan, Arc::new(names), Arc::new(trigger), Arc::new(past), state)
+        let mut run = Self::at_start(plan, Arc::new(names), Arc::new(trigger), Arc::new(past), state);
+        if let (Some(field), Some(start)) = (refused, plan.starts().first()) {
+            let facts = &plan.node(*start).facts;
+            run.fail(failure(facts, texts_too_large(field, &facts.label)));
+        }
+        run
     }
 
     fn at_start(
@@ -358,6 +415,7 @@ impl Run {
             last_loop: None,
             under_way: None,
             child: None,
+            undone: Vec::new(),
             item: None,
             stop: None,
         }
@@ -375,9 +433,10 @@ impl Run {
         answer: Answer,
         past_history: Vec<PastMessage>,
     ) -> Result<(), AnswerError> {
-        let Phase::Stopped { node, .. } = self.phase else {
+        let Phase::Stopped { node, call, .. } = &self.phase else {
             return Err(AnswerError::NotWaiting);
         };
+        let node = *node;
         if !self.belongs_to(plan) {
             return Err(AnswerError::OtherPlan);
         }
@@ -393,6 +452,8 @@ impl Run {
                 named: named.clone(),
             });
         }
+        let arguments = AskedCall::changed(call.as_ref(), answer.outcome, answer.arguments)?;
+        let answer = Answer { arguments, ..answer };
         let start_node_id = waiting.clone();
         let said = answer
             .feedback
@@ -412,6 +473,7 @@ impl Run {
                     node,
                     outcome: answer.outcome,
                     feedback: answer.feedback,
+                    arguments: answer.arguments,
                     start_node_id,
                 });
                 if let Phase::Stopped {
@@ -435,6 +497,60 @@ impl Run {
         self.runtime.clear();
         self.stop = None;
         self.phase = Phase::Running;
+        Ok(())
+    }
+
+    /// The label of the step at which the run failed, if [`Self::retry`] can take it up again there; for a step of an
+    /// Iteration the labels on the way to it. None where the run failed at a limit of its own, which it would meet again.
+    pub fn failed_step(&self) -> Option<String> {
+        let Phase::Failed { failure } = &self.phase else {
+            return None;
+        };
+        match &self.undone.first()?.child {
+            Some(child) if child.has_failed() => child
+                .failed_step()
+                .map(|inside| format!("{} › {inside}", failure.node_label)),
+            _ => Some(failure.node_label.clone()),
+        }
+    }
+
+    /// Puts a run that failed at a step back to work there, with all that was there before it: the answers that were
+    /// given, what a step of several parts had done, and the item of an Iteration. The record of the failure stays, so
+    /// the key of the step's outside effects is another one than before; steps that ran beside it and were not
+    /// recorded keep theirs.
+    ///
+    /// # Errors
+    /// [`RetryError`]; then nothing has changed.
+    pub fn retry(&mut self, plan: &Plan, host: &dyn Host) -> Result<(), RetryError> {
+        if self.failed_step().is_none() {
+            return Err(RetryError::NothingToRetry);
+        }
+        if !self.belongs_to(plan) || self.undone.iter().any(|step| step.node >= plan.node_count()) {
+            return Err(RetryError::OtherPlan);
+        }
+        let mut undone = self.undone.clone();
+        for child in undone.iter_mut().filter_map(|step| step.child.as_mut()) {
+            child.retry(plan, host)?;
+        }
+        self.undone.clear();
+        self.phase = Phase::Running;
+        for step in undone.into_iter().rev() {
+            let Undone {
+                node,
+                carried,
+                decision,
+                child,
+            } = step;
+            self.decision = decision.or(self.decision.take());
+            match (child, carried) {
+                (Some(child), _) => self.child = Some(child),
+                (None, Some(carried)) => self.under_way = Some(UnderWay { node, carried }),
+                (None, None) => {
+                    self.steps = self.steps.saturating_sub(1);
+                    self.queue.push_front(node);
+                }
+            }
+        }
         Ok(())
     }
 

@@ -1,6 +1,56 @@
 //! Scripts as nodes run them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
+
+/// The modules that code can require here.
+const MODULES: [&str; 3] = ["buffer", "url", "timers"];
+
+/// How many modules are named; nobody reads more.
+const NAMED: usize = 10;
+
+/// What is to be told of code that requires modules that are not there, behind the name of its step.
+pub(crate) fn missing(code: &str, place: &str) -> Option<String> {
+    let modules = missing_modules(code);
+    let (what, is) = match modules.as_slice() {
+        [] => return None,
+        [_] => ("module", "is"),
+        _ => ("modules", "are"),
+    };
+    Some(format!(
+        "requires the {what} {} in {place}. Here {is} no such {what}, and the code fails where it comes to that; there \
+         are {} and fetch.",
+        modules.join(", "),
+        MODULES.join(", ")
+    ))
+}
+
+/// The modules that code names in a `require` and that are not there. What it puts together at run time is not found.
+fn missing_modules(code: &str) -> Vec<&str> {
+    let mut missing = BTreeSet::new();
+    for behind in code.split("require").skip(1) {
+        let Some(argument) = behind.trim_start().strip_prefix('(') else {
+            continue;
+        };
+        let argument = argument.trim_start();
+        let Some(quote) = argument
+            .chars()
+            .next()
+            .filter(|first| matches!(first, '"' | '\'' | '`'))
+        else {
+            continue;
+        };
+        let Some((name, _)) = argument[1..].split_once(quote) else {
+            continue;
+        };
+        let known = name.strip_prefix("node:").unwrap_or(name);
+        if !name.is_empty() && !MODULES.contains(&known) {
+            missing.insert(name);
+        }
+    }
+    missing.into_iter().take(NAMED).collect()
+}
 
 /// JavaScript: the body of an asynchronous function, and what it can see.
 #[derive(Debug, Clone, PartialEq)]

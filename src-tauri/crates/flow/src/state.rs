@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::document::DocumentNode;
 use crate::js;
-use crate::run::RunScope;
+use crate::run::{RunScope, TEXTS_LIMIT};
 use crate::template::{Field, Path};
 
 /// The rows of a node's `…UpdateState`.
@@ -40,27 +40,34 @@ impl Updates {
 
     /// The state after the rows, with `{{ output }}` and `{{ output.path }}` replaced by what the node made. `None`
     /// if there are no rows.
-    pub(crate) fn apply(&self, scope: &RunScope<'_>, output: &str) -> Option<Arc<Value>> {
+    ///
+    /// # Errors
+    /// A value would become too large, for people.
+    pub(crate) fn apply(&self, scope: &RunScope<'_>, output: &str) -> Result<Option<Arc<Value>>, String> {
         self.apply_with(scope, |value| replace_output(value, output))
     }
 
     /// The same for a Loop, where a value that mentions the output becomes it.
-    pub(crate) fn apply_in_loop(&self, scope: &RunScope<'_>, output: &str) -> Option<Arc<Value>> {
+    pub(crate) fn apply_in_loop(
+        &self,
+        scope: &RunScope<'_>,
+        output: &str,
+    ) -> Result<Option<Arc<Value>>, String> {
         self.apply_with(scope, |value| match value {
             Value::String(text) if tokens(text).any(|token| token.path.is_none()) => {
-                Some(Value::String(output.to_owned()))
+                Ok(Some(Value::String(output.to_owned())))
             }
-            _ => None,
+            _ => Ok(None),
         })
     }
 
     fn apply_with(
         &self,
         scope: &RunScope<'_>,
-        replace: impl Fn(&Value) -> Option<Value>,
-    ) -> Option<Arc<Value>> {
+        replace: impl Fn(&Value) -> Result<Option<Value>, usize>,
+    ) -> Result<Option<Arc<Value>>, String> {
         if self.is_empty() {
-            return None;
+            return Ok(None);
         }
         let mut state = match &*scope.run.state {
             Value::Object(state) => state.clone(),
@@ -70,12 +77,18 @@ impl Updates {
             state.insert(key.clone(), field.resolve(scope));
         }
         // Values of earlier updates are looked at too: one that waited for an output gets it now.
-        for value in state.values_mut() {
-            if let Some(new) = replace(value) {
+        for (key, value) in &mut state {
+            let new = replace(value).map_err(|limit| {
+                format!(
+                    "With {{{{ output }}}} replaced, {key} of the flow state would be too large: it may come to {} MiB",
+                    limit >> 20
+                )
+            })?;
+            if let Some(new) = new {
                 *value = new;
             }
         }
-        Some(Arc::new(Value::Object(state)))
+        Ok(Some(Arc::new(Value::Object(state))))
     }
 }
 
@@ -121,19 +134,29 @@ fn trim_start(text: &str) -> &str {
     text.trim_start_matches(js::is_space)
 }
 
-fn replace_output(value: &Value, output: &str) -> Option<Value> {
+/// The value with the output in it; the limit, if it would be larger.
+fn replace_output(value: &Value, output: &str) -> Result<Option<Value>, usize> {
     let Value::String(text) = value else {
-        return None;
+        return Ok(None);
     };
-    let mut found = tokens(text).peekable();
-    found.peek()?;
-    let found: Vec<Token<'_>> = found.collect();
+    let found: Vec<Token<'_>> = tokens(text).collect();
+    if found.is_empty() {
+        return Ok(None);
+    }
     if let Some(path) = found.iter().find_map(|token| token.path) {
         // The whole value becomes what the path finds; without it, or without JSON, it stays.
-        let parsed: Value = serde_json::from_str(output).ok()?;
-        return Path::parse(path).get(&parsed).map(|value| value.into_owned());
+        let parsed: Option<Value> = serde_json::from_str(output).ok();
+        let path = Path::parse(path);
+        let value = parsed.and_then(|parsed| path.get(&parsed).map(|value| value.into_owned()));
+        return Ok(value);
     }
-    let mut new = String::with_capacity(text.len() + output.len());
+    let bytes = text
+        .len()
+        .saturating_add(found.len().saturating_mul(output.len()));
+    if bytes > TEXTS_LIMIT {
+        return Err(TEXTS_LIMIT);
+    }
+    let mut new = String::with_capacity(bytes);
     let mut done = 0;
     for token in &found {
         new.push_str(&text[done..token.start]);
@@ -141,5 +164,5 @@ fn replace_output(value: &Value, output: &str) -> Option<Value> {
         done = token.end;
     }
     new.push_str(&text[done..]);
-    Some(Value::String(new))
+    Ok(Some(Value::String(new)))
 }

@@ -21,7 +21,7 @@ impl HeadlessNotifier {
 
 impl Default for HeadlessNotifier {
     fn default() -> Self {
-        Self::new("This host has no desktop, so there are no notifications. Approvals wait in the inbox.")
+        Self::new("This host has no desktop, so there are no notifications. Questions wait in the inbox.")
     }
 }
 

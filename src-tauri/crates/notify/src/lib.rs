@@ -80,6 +80,6 @@ pub fn for_this_desktop() -> Box<dyn Notifier> {
         target_os = "dragonfly"
     )))]
     return Box::new(HeadlessNotifier::new(
-        "Notifications are not available on this system yet. Approvals wait in the inbox.",
+        "Notifications are not available on this system yet. Questions wait in the inbox.",
     ));
 }

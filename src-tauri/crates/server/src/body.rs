@@ -21,6 +21,9 @@ use crate::{Options, form};
 /// Bodies up to this size are read and parsed without further ado.
 const SMALL: usize = 64 << 10;
 
+/// How long a body that has a share of the memory may send nothing: others wait for that share.
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// How bodies are read: the limits, and the memory that large ones share.
 #[derive(Debug)]
 pub(crate) struct Bodies {
@@ -130,7 +133,7 @@ impl Bodies {
         let kind = kind(headers);
         let (bytes, _room) = self.read(body).await?;
         if !matches!(kind, Ok(Kind::Json(Charset::Utf8))) {
-            return Err(unsupported(format!(
+            return Err(invalid(format!(
                 "Content-Type {} is not read here: send JSON with Content-Type: application/json",
                 sent_type(headers).unwrap_or("undefined")
             )));
@@ -155,21 +158,55 @@ impl Bodies {
             return Err(too_large(self.limit));
         }
         let announced = announced.exact().and_then(|size| usize::try_from(size).ok());
-        let reading = async {
-            // One that does not tell its size may be as large as allowed.
-            let room = self.room(announced.unwrap_or(self.limit)).await;
-            Ok((collect(body, announced, self.limit).await?, room))
-        };
-        timeout(self.timeout, reading).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorCode::Invalid, "The body did not arrive in time").with_status(408))
-        })
+        timeout(self.timeout, self.collect(body, announced))
+            .await
+            .unwrap_or_else(|_| Err(too_slow()))
+    }
+
+    /// A whole body, refused as soon as it is larger than allowed. One that came in a single piece is not copied.
+    ///
+    /// Room is taken once more has come than a small body has, and not when it is announced: who announces much and
+    /// sends nothing holds nobody up.
+    async fn collect<B>(&self, body: B, announced: Option<usize>) -> Result<(Bytes, Room<'_>), Error>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let mut body = std::pin::pin!(body);
+        let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+        let mut room = None;
+        loop {
+            let next = match room {
+                None => body.frame().await,
+                Some(_) => timeout(PAUSE, body.frame()).await.map_err(|_| too_slow())?,
+            };
+            let Some(frame) = next else { break };
+            let frame = frame.map_err(|error| invalid("The body ended early").caused_by(error))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let size = first.len() + all.len() + data.len();
+            if size > self.limit {
+                return Err(too_large(self.limit));
+            }
+            if size > SMALL && room.is_none() {
+                // One that does not tell its size may be as large as allowed.
+                room = self.room(announced.unwrap_or(self.limit)).await;
+            }
+            if first.is_empty() && all.is_empty() {
+                first = data;
+                continue;
+            }
+            if all.is_empty() {
+                let size = room.as_ref().and(announced).unwrap_or(SMALL).max(size);
+                all.reserve(size);
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok((if all.is_empty() { first } else { all.freeze() }, room))
     }
 
     /// Waits for room for a body of this size.
     async fn room(&self, size: usize) -> Room<'_> {
-        if size <= SMALL {
-            return None;
-        }
         let permits = u32::try_from(size.div_ceil(1024)).ok()?;
         self.memory.acquire_many(permits).await.ok()
     }
@@ -215,31 +252,8 @@ impl Bodies {
     }
 }
 
-/// A whole body, refused as soon as it is larger than allowed. One that came in a single piece is not copied.
-async fn collect<B>(body: B, announced: Option<usize>, limit: usize) -> Result<Bytes, Error>
-where
-    B: Body<Data = Bytes>,
-    B::Error: std::error::Error + Send + Sync + 'static,
-{
-    let mut body = std::pin::pin!(body);
-    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| invalid("The body ended early").caused_by(error))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if first.len() + all.len() + data.len() > limit {
-            return Err(too_large(limit));
-        }
-        if first.is_empty() && all.is_empty() {
-            first = data;
-            continue;
-        }
-        if all.is_empty() {
-            all.reserve(announced.unwrap_or(SMALL).max(first.len() + data.len()));
-            all.extend_from_slice(&std::mem::take(&mut first));
-        }
-        all.extend_from_slice(&data);
-    }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+fn too_slow() -> Error {
+    Error::new(ErrorCode::Invalid, "The body did not arrive in time").with_status(408)
 }
 
 /// Does work of this size here if it is short, else on a thread that may be kept busy.

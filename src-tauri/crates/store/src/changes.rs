@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_domain::{
-    Approval, Callback, CallbackId, DocumentHash, Execution, Flow, FlowId, JournalEvent,
+    Approval, Callback, CallbackId, DocumentHash, Execution, ExecutionId, Flow, FlowId, JournalEvent,
 };
 use serde::Serialize;
 
@@ -87,6 +87,12 @@ impl Changes {
             .push(Change::Delete(key::with_id(key::FLOW, id.as_bytes())));
     }
 
+    /// Takes an execution off the list of [`crate::Store::outdated_executions`].
+    pub fn settle_outdated(&mut self, id: ExecutionId) {
+        self.changes
+            .push(Change::Delete(key::with_id(key::OUTDATED, id.as_bytes())));
+    }
+
     /// Stores a document under its hash, unless it is there already.
     pub fn put_document(&mut self, document: &str) -> DocumentHash {
         let hash = DocumentHash::of(document);
@@ -96,6 +102,12 @@ impl Changes {
             document.as_bytes().to_vec(),
         );
         hash
+    }
+
+    /// Removes a document. Whoever names it does not find it any more.
+    pub fn delete_document(&mut self, hash: &DocumentHash) {
+        let key = key::with_bytes(key::DOCUMENT, hash.as_str().as_bytes());
+        self.changes.push(Change::Delete(key));
     }
 
     /// Stores an execution.

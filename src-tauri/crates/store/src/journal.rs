@@ -9,19 +9,23 @@
 //!
 //! Written the other way round, lines of a commit that never happened could not be told from lines that a damaged
 //! tree has forgotten.
+//!
+//! **Damage** is never mended and never removed. Once somebody has acknowledged it, the file is set aside under a dated
+//! name, and the first line of the next one names it. Numbers and hashes go on, and what was set aside is still read
+//! when a tree is rebuilt.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use countersign_domain::{JournalLine, Timestamp};
+use countersign_domain::{JournalEvent, JournalLine, Timestamp};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::StoreError;
 use crate::key;
 use crate::value::{INLINE_MAX, Slot, Stored};
 use crate::writer::error_chain;
+use crate::{StoreError, disk};
 
 /// The file's name in the data folder.
 pub const JOURNAL_FILE: &str = "journal.jsonl";
@@ -169,7 +173,7 @@ impl Journal {
 
     pub(crate) fn append(&mut self, text: &[u8]) -> io::Result<()> {
         self.file.write_all(text)?;
-        self.file.sync_data()
+        disk::sync_data(&self.file)
     }
 
     /// How long the file is, in bytes.
@@ -229,22 +233,80 @@ impl Journal {
         }))
     }
 
-    /// Calls `found` with every line that can be read, its text and its hash. Answers how many could not.
+    /// Puts a file with this text in its place and keeps the one that was there under another name, which must be free.
+    /// After a crash either the one or the other is in place.
+    pub(crate) fn begin_anew(&mut self, aside: &str, text: &[u8]) -> io::Result<()> {
+        let new = self.path.with_file_name(format!("{JOURNAL_FILE}.new"));
+        let mut file = File::create(&new)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        let kept = self.path.with_file_name(aside);
+        if let Err(error) = fs::hard_link(&self.path, &kept) {
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                return Err(error);
+            }
+            // Not every file system has links.
+            let mut copy = OpenOptions::new().write(true).create_new(true).open(&kept)?;
+            io::copy(&mut File::open(&self.path)?, &mut copy)?;
+            copy.sync_all()?;
+        }
+        fs::rename(&new, &self.path)?;
+        if let Some(folder) = self.path.parent() {
+            crate::disk::sync_folder(folder)?;
+        }
+        self.file = OpenOptions::new().read(true).append(true).open(&self.path)?;
+        Ok(())
+    }
+
+    /// Calls `found` with every line that can be read, its text and its hash, those of files that were set aside first.
+    /// Answers how many could not.
     pub(crate) fn read(&mut self, mut found: impl FnMut(JournalLine, &[u8], [u8; 32])) -> io::Result<u64> {
-        self.file.seek(SeekFrom::Start(0))?;
-        let mut reader = BufReader::with_capacity(1 << 20, &self.file);
         let mut unreadable = 0;
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            if reader.read_until(b'\n', &mut line)? == 0 {
-                return Ok(unreadable);
+        for path in self.files()?.iter().rev() {
+            unreadable += read_lines(path, &mut found)?;
+        }
+        Ok(unreadable)
+    }
+
+    /// This file and those that were set aside before it, the newest first. One that is gone ends the list.
+    fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let mut files = vec![self.path.clone()];
+        while let Some(newest) = files.last() {
+            let mut first = Vec::new();
+            BufReader::new(File::open(newest)?).read_until(b'\n', &mut first)?;
+            let Ok(JournalLine {
+                event: JournalEvent::DamageAcknowledged { file, .. },
+                ..
+            }) = serde_json::from_slice(&first)
+            else {
+                break;
+            };
+            // A name, and not a way out of the folder.
+            let path = self
+                .path
+                .with_file_name(Path::new(&file).file_name().unwrap_or_default());
+            if !path.is_file() || files.contains(&path) {
+                break;
             }
-            let text = line.strip_suffix(b"\n").unwrap_or(&line);
-            match serde_json::from_slice(text) {
-                Ok(parsed) => found(parsed, text, hash(text)),
-                Err(_) => unreadable += 1,
-            }
+            files.push(path);
+        }
+        Ok(files)
+    }
+}
+
+fn read_lines(path: &Path, found: &mut impl FnMut(JournalLine, &[u8], [u8; 32])) -> io::Result<u64> {
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let mut unreadable = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return Ok(unreadable);
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        match serde_json::from_slice(text) {
+            Ok(parsed) => found(parsed, text, hash(text)),
+            Err(_) => unreadable += 1,
         }
     }
 }
@@ -300,9 +362,53 @@ pub enum JournalFault {
 }
 
 impl JournalFault {
-    /// The same with what it means.
+    /// Where it is in the file, 1 for the first line.
+    pub const fn line(&self) -> Option<u64> {
+        match self {
+            Self::Read(_) => None,
+            Self::Unreadable { line } | Self::Number { line, .. } | Self::Chain { line } => Some(*line),
+        }
+    }
+}
+
+/// A journal that is not what was written.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal is damaged in {places} of its {lines} lines, up to line {last}")]
+pub struct JournalDamage {
+    /// What is wrong first.
+    #[source]
+    pub first: JournalFault,
+    /// At how many lines something is wrong.
+    pub places: u64,
+    /// The last of these lines.
+    pub last: u64,
+    /// How many lines were looked at.
+    pub lines: u64,
+}
+
+impl JournalDamage {
+    /// The same with what to do about it.
+    pub(crate) fn with_advice(&self) -> String {
+        format!(
+            "{} (once you have looked at it, close Countersign: `countersign doctor --acknowledge-damage` keeps it beside \
+             a new one)",
+            self.for_people()
+        )
+    }
+
+    /// What is wrong and how far it goes, for people.
     pub(crate) fn for_people(&self) -> String {
-        format!("{}: the audit log is not what was written", error_chain(self))
+        let first = error_chain(&self.first);
+        let extent = match self.places {
+            0 | 1 => String::new(),
+            places => format!(
+                ", and {} more of its {} lines are not right either, the last of them line {}",
+                places - 1,
+                self.lines,
+                self.last
+            ),
+        };
+        format!("{first}{extent}: the audit log is not what was written")
     }
 }
 
@@ -310,8 +416,8 @@ impl JournalFault {
 /// working store; a line that is being written at this moment counts as cut.
 ///
 /// # Errors
-/// The first [`JournalFault`].
-pub fn verify_journal(dir: &Path) -> Result<JournalSummary, JournalFault> {
+/// [`JournalDamage`], with the first fault and how far they go.
+pub fn verify_journal(dir: &Path) -> Result<JournalSummary, JournalDamage> {
     let summary = verify(dir, u64::MAX, || true)?;
     Ok(summary.unwrap_or_default())
 }
@@ -323,27 +429,79 @@ struct Link {
     previous: String,
 }
 
+/// What was found while a journal was read from line to line.
+#[derive(Default)]
+struct Check {
+    lines: u64,
+    first: Option<JournalFault>,
+    places: u64,
+    last: u64,
+}
+
+impl Check {
+    fn fault(&mut self, fault: JournalFault) {
+        self.places += 1;
+        self.last = self.lines;
+        self.first.get_or_insert(fault);
+    }
+
+    fn end(self, last_hash: [u8; 32]) -> Result<JournalSummary, JournalDamage> {
+        let Self {
+            lines,
+            first,
+            places,
+            last,
+        } = self;
+        match first {
+            None => Ok(JournalSummary {
+                lines,
+                last_hash: hex::encode(last_hash),
+            }),
+            Some(first) => Err(JournalDamage {
+                first,
+                places,
+                last,
+                lines,
+            }),
+        }
+    }
+}
+
+/// Whether this line begins a journal that goes on where another one was set aside.
+fn goes_on(line: &[u8]) -> bool {
+    let parsed = serde_json::from_slice::<JournalLine>(line);
+    parsed.is_ok_and(|parsed| matches!(parsed.event, JournalEvent::DamageAcknowledged { .. }))
+}
+
 /// The same for the first `length` bytes. Asks `go_on` after each mebibyte; `None` if that said no.
 pub(crate) fn verify(
     dir: &Path,
     length: u64,
     mut go_on: impl FnMut() -> bool,
-) -> Result<Option<JournalSummary>, JournalFault> {
-    let file = File::open(dir.join(JOURNAL_FILE)).map_err(JournalFault::Read)?;
+) -> Result<Option<JournalSummary>, JournalDamage> {
+    let mut check = Check::default();
+    let file = match File::open(dir.join(JOURNAL_FILE)) {
+        Ok(file) => file,
+        Err(error) => {
+            check.fault(JournalFault::Read(error));
+            return check.end([0; 32]).map(Some);
+        }
+    };
     let mut reader = BufReader::with_capacity(1 << 18, file.take(length));
-    let mut previous = [0; 32];
-    let mut line = 0;
+    // The number and the hash of the line before; none where that is not known.
+    let mut before = Some((0, [0; 32]));
     let mut text = Vec::new();
     let mut since_asked = 0;
     loop {
         text.clear();
-        let read = reader.read_until(b'\n', &mut text).map_err(JournalFault::Read)?;
-        if read == 0 {
-            return Ok(Some(JournalSummary {
-                lines: line,
-                last_hash: hex::encode(previous),
-            }));
-        }
+        let read = match reader.read_until(b'\n', &mut text) {
+            Ok(0) => return check.end(before.unwrap_or_default().1).map(Some),
+            Ok(read) => read,
+            Err(error) => {
+                check.fault(JournalFault::Read(error));
+                return check.end([0; 32]).map(Some);
+            }
+        };
         since_asked += read;
         if since_asked >= 1 << 20 {
             since_asked = 0;
@@ -351,20 +509,37 @@ pub(crate) fn verify(
                 return Ok(None);
             }
         }
-        line += 1;
-        let Some(text) = text.strip_suffix(b"\n") else {
-            return Err(JournalFault::Unreadable { line });
+        check.lines += 1;
+        let line = check.lines;
+        let whole = text.strip_suffix(b"\n");
+        let link = whole.and_then(|text| Some((text, serde_json::from_slice::<Link>(text).ok()?)));
+        let Some((text, Link { number, previous })) = link else {
+            check.fault(JournalFault::Unreadable { line });
+            before = None;
+            continue;
         };
-        let parsed: Link = serde_json::from_slice(text).map_err(|_| JournalFault::Unreadable { line })?;
-        if parsed.number != line {
-            return Err(JournalFault::Number {
-                line,
-                number: parsed.number,
-            });
+        if let Some((last, hash)) = before
+            && !(line == 1 && goes_on(text))
+        {
+            if number != last + 1 {
+                check.fault(JournalFault::Number { line, number });
+            } else if previous != hex::encode(hash) {
+                check.fault(JournalFault::Chain { line });
+            }
         }
-        if parsed.previous != hex::encode(previous) {
-            return Err(JournalFault::Chain { line });
+        before = Some((number, hash(text)));
+    }
+}
+
+/// SHA-256 of a file in hexadecimal.
+pub(crate) fn hash_of_file(path: &Path) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut file = File::open(path)?;
+    let mut part = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok(hex::encode(digest.finalize())),
+            read => digest.update(&part[..read]),
         }
-        previous = hash(text);
     }
 }

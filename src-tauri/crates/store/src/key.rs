@@ -17,6 +17,8 @@ pub(crate) const EXECUTION: u8 = b'X';
 pub(crate) const EXECUTION_OF_CHAT: u8 = b'x';
 /// Executions that run: `i` execution.
 pub(crate) const IN_PROGRESS: u8 = b'i';
+/// Executions whose record is older than the journal: `O` execution.
+pub(crate) const OUTDATED: u8 = b'O';
 /// Approvals: `A` approval.
 pub(crate) const APPROVAL: u8 = b'A';
 /// Approvals by chat: `a` flow, chat, approval.

@@ -41,8 +41,10 @@ mod value;
 mod writer;
 
 pub use changes::Changes;
+pub use disk::{FolderState, look_at_folder};
 pub use error::{OpenError, StoreError};
-pub use journal::{JOURNAL_FILE, JournalFault, JournalSummary, verify_journal};
+pub use journal::{JOURNAL_FILE, JournalDamage, JournalFault, JournalSummary, verify_journal};
+pub use open::{Acknowledged, SetAside, acknowledge_damage};
 pub use query::{ApprovalFilter, ApprovalQuery, CallbackQuery, ExecutionQuery, Listed, Page};
 pub use store::{Options, Store};
 pub use transaction::Transaction;

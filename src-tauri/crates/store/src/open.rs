@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
-use countersign_domain::{ApprovalState, Clock};
+use countersign_domain::{ApprovalState, Clock, JournalEvent};
 
 use crate::blob::Blobs;
 use crate::damage::Damage;
-use crate::disk;
-use crate::journal::{self, Head, Journal};
+use crate::disk::{self, FolderState};
+use crate::journal::{self, Head, JOURNAL_FILE, Journal, JournalDamage, JournalFault};
 use crate::key;
 use crate::pack::{PackEnd, Packs};
 use crate::queue::Queue;
@@ -20,6 +20,7 @@ use crate::recent::{Mark, Place, Recent, Run, SETTLE_AT};
 use crate::restore::{Past, Restored};
 use crate::salvage;
 use crate::shared::{Counts, Shared, count_waiting};
+use crate::transaction::Overlay;
 use crate::writer::{Failure, Writer, error_chain};
 use crate::{OpenError, Options, StoreError};
 
@@ -45,7 +46,7 @@ pub(crate) struct Opened {
 pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Opened, OpenError> {
     let dir = &options.dir;
     let new = !dir.exists();
-    disk::private_folder(dir).map_err(|error| OpenError::io("set up", dir, error))?;
+    disk::private_folder(dir)?;
     let lock = lock(dir)?;
     // Without colons, which Windows does not allow in names.
     let stamp = clock.now().to_string().replace(':', "-");
@@ -134,6 +135,46 @@ pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Opened, O
         writer,
         repairs,
         unchecked,
+    })
+}
+
+/// A damaged journal that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// The name of the file in the data folder.
+    pub file: String,
+    /// What is wrong with it, for people.
+    pub damage: String,
+}
+
+/// What became of the journal of a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The damaged journal; `None` if it was whole.
+    pub set_aside: Option<SetAside>,
+    /// What had to be repaired when the folder was opened, for people, as in [`Store::repairs`](crate::Store::repairs).
+    pub repairs: Vec<String>,
+}
+
+/// Checks the journal of a folder that nobody works on. If it is damaged it is set aside as it is, and the next one
+/// begins with a line that names it.
+///
+/// # Errors
+/// As [`Store::open`](crate::Store::open). Then the journal is where it was.
+pub fn acknowledge_damage(options: &Options, clock: Arc<dyn Clock>) -> Result<Acknowledged, OpenError> {
+    if disk::look_at_folder(&options.dir)? == FolderState::Missing {
+        return Ok(Acknowledged::default());
+    }
+    let stamp = clock.now().to_string().replace(':', "-");
+    let opened = open(options, clock)?;
+    let (mut writer, repairs) = (opened.writer, opened.repairs);
+    let done = writer.set_journal_aside(&stamp);
+    writer.end();
+    let done = done.map(|set_aside| Acknowledged { set_aside, repairs });
+    done.map_err(|error| OpenError::Io {
+        action: "set aside the journal of",
+        path: options.dir.clone(),
+        source: io::Error::other(error),
     })
 }
 
@@ -351,8 +392,8 @@ impl Writer {
     /// The file is ahead, or the tree has lost something: approvals and callbacks that the tree does not know, or
     /// that changed in lines the tree does not know, are taken from the journal.
     fn restore(&mut self, repairs: &mut Vec<String>) -> Result<(), Failure> {
-        if let Err(fault) = journal::verify(&self.shared.dir, u64::MAX, || true) {
-            self.shared.damage.note(fault.for_people());
+        if let Err(damage) = journal::verify(&self.shared.dir, u64::MAX, || true) {
+            self.shared.damage.note(damage.with_advice());
         }
         let known = self.head.number;
         let mut head = self.head;
@@ -381,12 +422,19 @@ impl Writer {
         for (callback, body, is_new) in past.callbacks.into_values() {
             callbacks += usize::from(part.callback(&callback, body.as_deref(), is_new)?);
         }
+        let outdated = part.outdated();
         part.end(head)?;
         repairs.push(format!(
             "{} lines of the journal were not in the database; {approvals} approvals and {callbacks} callbacks \
              were restored from it",
             head.number - known
         ));
+        if outdated > 0 {
+            repairs.push(format!(
+                "the records of {outdated} executions are older than the journal: they do not go on, so that nothing is \
+                 asked or done twice"
+            ));
+        }
         if without_run > 0 {
             repairs.push(format!(
                 "{without_run} of the questions that wait {} lost the run behind it, which is not in the journal: such a \
@@ -395,6 +443,41 @@ impl Writer {
             ));
         }
         Ok(())
+    }
+
+    /// The file changes before the tree knows: after a crash in between it is ahead, and the tree learns of its line as
+    /// of any other.
+    fn set_journal_aside(&mut self, stamp: &str) -> Result<Option<SetAside>, Failure> {
+        let damage = match journal::verify(&self.shared.dir, u64::MAX, || true) {
+            Ok(_) => return Ok(None),
+            // It is not damaged as far as anybody can tell.
+            Err(JournalDamage {
+                first: JournalFault::Read(error),
+                ..
+            }) => return Err(error.into()),
+            Err(damage) => damage,
+        };
+        let done = SetAside {
+            file: format!("{JOURNAL_FILE}.damaged-{stamp}"),
+            damage: damage.for_people(),
+        };
+        let event = JournalEvent::DamageAcknowledged {
+            file: done.file.clone(),
+            sha256: journal::hash_of_file(&self.shared.dir.join(JOURNAL_FILE))?,
+            lines: damage.lines,
+            damage: done.damage.clone(),
+        };
+        let event = serde_json::to_vec(&event)?;
+        let lines = journal::compose(self.head, self.shared.clock.now(), &[event]);
+        self.journal.begin_anew(&done.file, &lines.text)?;
+        self.head = lines.head;
+        let mut overlay = Overlay::default();
+        let pieces = lines.pieces.into_iter().map(|(key, slot)| (key, Some(slot)));
+        overlay.values.extend(pieces);
+        overlay.values.insert(Head::key(), Some(self.head.slot()));
+        self.write(overlay)?;
+        self.sync()?;
+        Ok(Some(done))
     }
 
     /// Lists the recorded runs that have not settled.

@@ -330,6 +330,6 @@ impl PackEnd {
     }
 
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), File::sync_data)
+        self.file.as_ref().map_or(Ok(()), disk::sync_data)
     }
 }

@@ -1,8 +1,8 @@
 //! Approvals and callbacks from the journal, for a tree that has lost them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_domain::{Approval, ApprovalId, Callback, CallbackId, JournalEvent};
+use countersign_domain::{Approval, ApprovalId, Callback, CallbackId, ExecutionId, JournalEvent};
 
 use crate::changes::{Change, Changes};
 use crate::journal::Head;
@@ -32,8 +32,8 @@ impl Past {
             | JournalEvent::ApprovalWithdrawn { approval, .. } => {
                 self.approvals.insert(approval.id, (*approval, is_new));
             }
-            // What runs again is in the execution.
-            JournalEvent::ExecutionContinued { .. } => {}
+            // What runs again is in the execution; what was set aside was read before.
+            JournalEvent::ExecutionContinued { .. } | JournalEvent::DamageAcknowledged { .. } => {}
             JournalEvent::CallbackQueued { callback, body } => {
                 // No body is empty: JSON never is.
                 let body = if body.is_empty() {
@@ -57,6 +57,7 @@ impl Past {
 pub(crate) struct Restored<'a> {
     pub(crate) writer: &'a mut Writer,
     overlay: Overlay,
+    outdated: BTreeSet<ExecutionId>,
 }
 
 impl<'a> Restored<'a> {
@@ -64,6 +65,7 @@ impl<'a> Restored<'a> {
         Self {
             writer,
             overlay: Overlay::default(),
+            outdated: BTreeSet::new(),
         }
     }
 
@@ -73,7 +75,11 @@ impl<'a> Restored<'a> {
         changes.put_approval(approval);
         let chat = ChatKey::new(approval.flow_id, &approval.chat_id);
         let id = approval.id.as_bytes();
+        let known = self.known(&key::with_id(key::APPROVAL, id))?;
         let (restored, meta) = self.put(changes, is_new)?;
+        if is_new && known.as_ref() != Some(&meta) {
+            self.is_outdated(approval.execution_id)?;
+        }
         let listed = Some(Slot::default());
         self.overlay
             .values
@@ -83,6 +89,34 @@ impl<'a> Restored<'a> {
         self.overlay.values.insert(key::with_id(key::PENDING, id), entry);
         self.write_if(PART)?;
         Ok(restored)
+    }
+
+    /// How many executions have a record that is older than the journal.
+    pub(crate) fn outdated(&self) -> usize {
+        self.outdated.len()
+    }
+
+    /// Lists the execution as one whose record is older than the journal, if there is a record: it changed in the commit
+    /// that the tree does not have.
+    fn is_outdated(&mut self, execution: ExecutionId) -> Result<(), Failure> {
+        let id = execution.as_bytes();
+        if self.writer.tree.contains_key(key::with_id(key::EXECUTION, id))? {
+            let listed = key::with_id(key::OUTDATED, id);
+            self.overlay.values.insert(listed, Some(Slot::default()));
+            self.outdated.insert(execution);
+        }
+        Ok(())
+    }
+
+    /// The metadata of a value that the tree has whole.
+    fn known(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        if !is_whole(&self.writer.shared.blobs, &self.writer.tree, key) {
+            return Ok(None);
+        }
+        let Some(bytes) = self.writer.tree.get(key)? else {
+            return Ok(None);
+        };
+        Ok(Some(Stored::read(key, bytes)?.meta().to_vec()))
     }
 
     /// Answers whether the callback came from the journal.
@@ -100,8 +134,13 @@ impl<'a> Restored<'a> {
         }
         let mut changes = Changes::new();
         changes.put_callback(callback);
-        let (restored, meta) = self.put(changes, is_new)?;
         let id = callback.id.as_bytes();
+        let known = self.known(&key::with_id(key::CALLBACK, id))?;
+        let (restored, meta) = self.put(changes, is_new)?;
+        // It was queued in a commit of its execution; its attempts are commits of their own.
+        if is_new && known.is_none() {
+            self.is_outdated(callback.execution_id)?;
+        }
         let entry = CallbackMeta::read(&meta).and_then(CallbackMeta::outbox_entry);
         let entry = entry.map(|meta| Slot::new(meta, Vec::new()));
         let values = &mut self.overlay.values;
@@ -118,11 +157,8 @@ impl<'a> Restored<'a> {
         let Some(Change::Put(key, mut slot)) = changes.changes.pop() else {
             return Ok((false, Vec::new()));
         };
-        if !is_new
-            && is_whole(&self.writer.shared.blobs, &self.writer.tree, &key)
-            && let Some(bytes) = self.writer.tree.get(&key)?
-        {
-            return Ok((false, Stored::read(&key, bytes)?.meta().to_vec()));
+        if !is_new && let Some(meta) = self.known(&key)? {
+            return Ok((false, meta));
         }
         slot.take_hash();
         if let Some(hash) = slot.blob {

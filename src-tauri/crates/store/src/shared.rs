@@ -519,7 +519,16 @@ impl Shared {
     }
 
     pub(crate) fn unfinished_executions(&self) -> Result<Vec<ExecutionId>, StoreError> {
-        let ids = self.tree()?.scan_prefix([key::IN_PROGRESS]).keys();
+        self.listed_executions(key::IN_PROGRESS)
+    }
+
+    pub(crate) fn outdated_executions(&self) -> Result<Vec<ExecutionId>, StoreError> {
+        self.listed_executions(key::OUTDATED)
+    }
+
+    /// The executions that a list of nothing but their keys holds.
+    fn listed_executions(&self, tag: u8) -> Result<Vec<ExecutionId>, StoreError> {
+        let ids = self.tree()?.scan_prefix([tag]).keys();
         ids.map(|key| {
             let key = key?;
             let id = key::id_of(&key).ok_or_else(|| damaged(&key))?;

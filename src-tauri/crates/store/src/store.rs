@@ -101,7 +101,7 @@ fn check_journal(shared: Arc<Shared>, length: u64, closing: &AtomicBool) {
     match journal::verify(&shared.dir, length, go_on) {
         Ok(_) => {}
         Err(_) if closing.load(Ordering::Relaxed) => {}
-        Err(fault) => shared.damage.note(fault.for_people()),
+        Err(damage) => shared.damage.note(damage.with_advice()),
     }
 }
 
@@ -403,6 +403,15 @@ impl Store {
     /// As [`Self::flow`].
     pub fn unfinished_executions(&self) -> Result<Vec<ExecutionId>, StoreError> {
         self.read(|shared| shared.unfinished_executions())
+    }
+
+    /// Executions whose record is older than the journal, which was found when the store was opened. They are listed
+    /// until [`Changes::settle_outdated`].
+    ///
+    /// # Errors
+    /// As [`Self::flow`].
+    pub fn outdated_executions(&self) -> Result<Vec<ExecutionId>, StoreError> {
+        self.read(|shared| shared.outdated_executions())
     }
 
     /// Whether this chat of this flow has an execution in any state.

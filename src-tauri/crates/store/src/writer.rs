@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::StoreError;
 use crate::blob::BlobHash;
 use crate::changes::{Changes, RunRecord};
 use crate::journal::{self, Head, Journal};
@@ -19,6 +18,7 @@ use crate::recent::{self, Mark, SETTLE_AT, SETTLE_AT_CLOSE};
 use crate::shared::{Counts, Shared, add};
 use crate::transaction::{Layers, OutboxChange, Overlay, Transaction};
 use crate::value::{Stored, inline};
+use crate::{StoreError, disk};
 
 /// What stops the store.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -308,7 +308,7 @@ impl Writer {
         }
         if self.tree_unsynced {
             self.tree.flush()?;
-            self.engine.sync_data()?;
+            disk::sync_data(&self.engine)?;
             self.tree_unsynced = false;
         }
         self.unsynced = None;
@@ -332,7 +332,7 @@ impl Writer {
     }
 
     /// Lets go of the tree and the locks. Readers get [`StoreError::Unavailable`] from now on.
-    fn end(self) {
+    pub(crate) fn end(self) {
         let Self {
             shared,
             tree,
@@ -355,11 +355,19 @@ impl Writer {
 
 /// An error and what caused it, in one line.
 pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut text = said(error);
     let mut source = error.source();
     while let Some(error) = source {
-        text = format!("{text}: {error}");
+        text = format!("{text}: {}", said(error));
         source = error.source();
     }
     text
+}
+
+/// What an error says; sled shows those of the system as Rust writes them down, which is not for people.
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<sled::Error>() {
+        Some(sled::Error::Io(error)) => error.to_string(),
+        _ => error.to_string(),
+    }
 }

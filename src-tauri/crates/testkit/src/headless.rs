@@ -355,6 +355,17 @@ impl Headless {
         });
     }
 
+    /// The most memory that it has held so far, in bytes.
+    ///
+    /// # Panics
+    /// If the system does not tell.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = most.and_then(|most| most.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("a peak in kB") * 1024
+    }
+
     /// SIGKILL, as a crash or a power cut would look to the host.
     ///
     /// # Panics

@@ -26,6 +26,7 @@ mod notifications;
 mod receiver;
 mod signature;
 mod temp;
+mod tray_host;
 mod wire;
 
 pub use bus::PrivateBus;
@@ -41,3 +42,4 @@ pub use notifications::{FakeNotificationServer, Mode, NotifyCall};
 pub use receiver::{CallbackReceiver, Received, ScriptedReply};
 pub use signature::hmac_sha256;
 pub use temp::TempDataDir;
+pub use tray_host::{Entry, TrayHost};

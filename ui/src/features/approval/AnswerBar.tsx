@@ -15,6 +15,8 @@ export function AnswerBar({
   onLeave,
   busy,
   ready,
+  edited,
+  flawed,
   unavailable,
   below,
 }: {
@@ -28,6 +30,10 @@ export function AnswerBar({
   busy: boolean;
   /** All that is to be answered is shown. */
   ready: boolean;
+  /** Whether yes is to something else than what was asked. */
+  edited: boolean;
+  /** Whether what was changed cannot be said yes to as it stands. */
+  flawed: boolean;
   /** Why no answer can be given now. */
   unavailable: string | null;
   /** Whether the sheet goes on below the bar, whether what happens next lies there, and the way to it. */
@@ -83,10 +89,10 @@ export function AnswerBar({
           kind="yes"
           size="answer"
           keyHint="a"
-          isDisabled={busy || !ready || unavailable !== null}
+          isDisabled={busy || !ready || flawed || unavailable !== null}
           onPress={() => onAnswer("approve")}
         >
-          Approve
+          {edited ? "Approve with changes" : "Approve"}
         </Button>
       </div>
     </div>

@@ -11,6 +11,8 @@ import { wordsOf } from "../../components/States";
 import { Time } from "../../components/Time";
 import { PART } from "./below";
 import styles from "./ApprovalSheet.module.css";
+import { CallCard } from "./CallCard";
+import type { Edit } from "./edit";
 import { NextCard } from "./Next";
 import { SentCard } from "./Sent";
 
@@ -26,9 +28,12 @@ function Rest({ approval, detail, failed }: { approval: ApprovalSummary; detail:
   return (
     <>
       <SentCard payload={detail?.payload} size={approval.payloadBytes} here={detail !== undefined} />
-      <div className={styles.part} tabIndex={-1} {...{ [PART]: "" }}>
-        <NextCard approval={approval} detail={detail} />
-      </div>
+      {/* Nothing does, where no answer can be taken. */}
+      {detail?.problem === undefined && (
+        <div className={styles.part} tabIndex={-1} {...{ [PART]: "" }}>
+          <NextCard approval={approval} detail={detail} />
+        </div>
+      )}
     </>
   );
 }
@@ -46,6 +51,8 @@ export function ApprovalSheet({
   after,
   titleRef,
   scrollRef,
+  edit,
+  onLeaveEdit,
 }: {
   approval: ApprovalSummary;
   /** All of it, once it is here. */
@@ -58,6 +65,9 @@ export function ApprovalSheet({
   after?: ReactNode;
   titleRef?: Ref<HTMLHeadingElement>;
   scrollRef?: Ref<HTMLDivElement>;
+  /** How the call that it is about can be changed, while it can. */
+  edit?: Edit | undefined;
+  onLeaveEdit?: (() => void) | undefined;
 }) {
   return (
     <Sheet {...(scrollRef === undefined ? {} : { scrollRef })}>
@@ -86,6 +96,7 @@ export function ApprovalSheet({
         <MarkdownText text={approval.body} />
       )}
       {receipt}
+      {detail?.call != null && <CallCard call={detail.call} decision={detail.decision} edit={edit} onLeave={onLeaveEdit} />}
       <Rest approval={approval} detail={detail} failed={failed} />
       {after}
     </Sheet>

@@ -2,7 +2,7 @@ import type { ApprovalSummary } from "../../bindings/ApprovalSummary";
 import { Icon } from "../../components/Icon";
 import { Time } from "../../components/Time";
 import styles from "./Receipt.module.css";
-import { stateWords, surfaceWords } from "./words";
+import { standingOf, surfaceWords } from "./words";
 
 /** Who answered, how, when and from where. */
 export function Receipt({ approval }: { approval: ApprovalSummary }) {
@@ -13,7 +13,7 @@ export function Receipt({ approval }: { approval: ApprovalSummary }) {
       <p className={styles.line}>
         <span className={styles.word}>
           <Icon name={tone === "yes" ? "check" : tone === "no" ? "cross" : "undo"} />
-          {stateWords[state]}
+          {standingOf(approval)}
         </span>
         {decision === null ? (
           <span>{state === "withdrawn" ? "The question was taken back before anybody answered." : "Nobody answered in time."}</span>

@@ -22,12 +22,17 @@ export const surfaceWords: Record<Surface, string> = {
   policy: "by a rule of the flow",
 };
 
+/** What became of a question, in a word or two; an answer can have changed what was asked. */
+export function standingOf({ state, decision }: ApprovalSummary): string {
+  return state === "approved" && decision?.edited === true ? "Approved with changes" : stateWords[state];
+}
+
 /** `Approved by mika, 3 min ago, from the notification`. */
 export function decidedWords(approval: ApprovalSummary, now: number): string {
   const { decision } = approval;
   if (decision === null) return stateWords[approval.state];
   const who = decision.person === null ? "" : ` by ${decision.person}`;
-  return `${stateWords[approval.state]}${who}, ${ago(Date.parse(decision.decidedAt), now)}, ${surfaceWords[decision.surface]}`;
+  return `${standingOf(approval)}${who}, ${ago(Date.parse(decision.decidedAt), now)}, ${surfaceWords[decision.surface]}`;
 }
 
 /** The payload as the view splits it: what was in the body, the query and the headers. */

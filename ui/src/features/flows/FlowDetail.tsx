@@ -11,14 +11,15 @@ import { CopyableCode, CopyableLine, LongCode } from "../../components/Code";
 import { contentOfJson } from "../../components/content";
 import { Confirm, Dialog } from "../../components/Dialog";
 import { Chips, Sheet, SheetTitle } from "../../components/Split";
-import { wordsOf } from "../../components/States";
+import { DetailSkeleton, Failure, wordsOf } from "../../components/States";
 import { Time } from "../../components/Time";
 import { Unfold } from "../../components/Unfold";
-import { keys, useListens } from "../../data/queries";
+import { keys, useFlow, useListens } from "../../data/queries";
 import { usePlatform } from "../../platform/context";
 import { useConnection } from "../../shell/connection";
 import { go } from "../../shell/router";
 import { lastFilter } from "../runs/filter";
+import { ClearText } from "./ClearText";
 import { curlOf, startOf } from "./curl";
 import { PolicyCard } from "./PolicyCard";
 import { ScheduleCard } from "./ScheduleCard";
@@ -185,7 +186,14 @@ function SecretCard({ flow, create }: { flow: FlowView; create: () => Promise<vo
   );
 }
 
-export function FlowDetail({ flow }: { flow: FlowView }) {
+/** The page of a flow. The list does not have its document, so all of it is asked for when it is opened. */
+export function FlowPage({ id }: { id: string }) {
+  const { data, isError, error, refetch } = useFlow(id);
+  if (data !== undefined) return <FlowDetail flow={data} />;
+  return isError ? <Failure title="The flow cannot be read" error={error} retry={() => void refetch()} /> : <DetailSkeleton />;
+}
+
+function FlowDetail({ flow }: { flow: FlowView }) {
   const platform = usePlatform();
   const client = useQueryClient();
   const connected = useConnection();
@@ -257,6 +265,7 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
           </ul>
         </Banner>
       )}
+      <ClearText key={flow.id} flow={flow} />
       {flow.schedule !== null && <ScheduleCard flow={flow} schedule={flow.schedule} />}
       {startable && <StartCard flow={flow} />}
       {called && (
@@ -321,7 +330,7 @@ export function FlowDetail({ flow }: { flow: FlowView }) {
           </div>
         )}
       </Card>
-      <Unfold className={styles.document} summary="The document as it was imported">
+      <Unfold className={styles.document} summary="The document">
         {() => <Document text={flow.flowData} />}
       </Unfold>
       <div className={styles.actions}>

@@ -2,7 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 
 import type { FlowImport } from "../../bindings/FlowImport";
-import type { FlowView } from "../../bindings/FlowView";
+import type { FlowSummary } from "../../bindings/FlowSummary";
 import { notify } from "../../components/Announcer";
 import { Banner } from "../../components/Banner";
 import { Button } from "../../components/Button";
@@ -17,7 +17,7 @@ import { usePlatform } from "../../platform/context";
 import { readFlowFile } from "../../platform/file";
 import { useSideBySide } from "../../shell/media";
 import { go, useRoute } from "../../shell/router";
-import { FlowDetail } from "./FlowDetail";
+import { FlowPage } from "./FlowDetail";
 import styles from "./Flows.module.css";
 import { useFileDrop } from "./drop";
 import { takenIn } from "./words";
@@ -25,7 +25,7 @@ import { takenIn } from "./words";
 type Trouble = { file: string; text: string };
 
 /** What is most worth knowing of a flow: what is amiss, else what waits. */
-function sideOf({ problems, signature, hasWebhookSecret, pending }: FlowView): Pick<Row, "side" | "tone"> {
+function sideOf({ problems, signature, hasWebhookSecret, pending }: FlowSummary): Pick<Row, "side" | "tone"> {
   if (problems.length > 0) return { side: problems.length === 1 ? "1 problem" : `${problems.length} problems`, tone: "warn" };
   if (signature !== null && !hasWebhookSecret) return { side: "Needs a secret", tone: "warn" };
   return { side: pending > 0 ? `${pending} waiting` : "" };
@@ -75,7 +75,7 @@ export function FlowsPage() {
 
   const rows: Row[] = useMemo(
     () =>
-      (flows.data ?? []).map((flow: FlowView) => ({
+      (flows.data ?? []).map((flow: FlowSummary) => ({
         id: flow.id,
         main: flow.name,
         text: flow.name,
@@ -151,7 +151,7 @@ export function FlowsPage() {
         }
         detail={
           flow !== undefined ? (
-            <FlowDetail key={flow.id} flow={flow} />
+            <FlowPage key={flow.id} id={flow.id} />
           ) : flows.isPending ? (
             <DetailSkeleton />
           ) : shown !== undefined && flows.data !== undefined ? (

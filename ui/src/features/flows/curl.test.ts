@@ -51,6 +51,18 @@ describe("the line for a terminal", () => {
     expect(sent[4]).toBe(`${flow.webhookUrl}?region=test+region`);
   });
 
+  it("sends the headers that the flow requires", () => {
+    const webhookHeaderParams = [
+      { name: "X-A", type: "string", required: true },
+      { name: "X-B", type: "string", required: false },
+      { name: "Content-Type", type: "string", required: true },
+    ];
+    const sent = argumentsOf(curlOf({ ...flow, flowData: document({ webhookHeaderParams }) }));
+    expect(sent.filter((_, place) => sent[place - 1] === "-H")).toEqual(["content-type: application/json", "X-A: test X-A"]);
+    const unchecked = document({ webhookHeaderParams, webhookEnableValidation: false });
+    expect(curlOf({ ...flow, flowData: unchecked })).not.toContain("X-A");
+  });
+
   it("fills in what the flow's texts speak of", () => {
     const flowData = JSON.stringify({
       nodes: [

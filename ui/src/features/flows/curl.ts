@@ -5,7 +5,7 @@ import type { FlowView } from "../../bindings/FlowView";
 type Param = { name: string; type: string; required: boolean };
 
 /** What the flow's Start node says about calls. */
-export type Start = { method: string | null; form: boolean; header: string; body: Param[]; query: Param[] };
+export type Start = { method: string | null; form: boolean; header: string; headers: Param[]; body: Param[]; query: Param[] };
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -39,6 +39,7 @@ export function startOf(flowData: string): Start {
     method: text("webhookMethod"),
     form: text("webhookContentType") === "application/x-www-form-urlencoded",
     header: text("webhookSignatureHeader") ?? "x-webhook-signature",
+    headers: inputs.webhookEnableValidation === false ? [] : params(inputs.webhookHeaderParams),
     body: inputs.webhookEnableValidation === false ? [] : params(inputs.webhookBodyParams),
     query: inputs.webhookEnableValidation === false ? [] : params(inputs.webhookQueryParams),
   };
@@ -110,6 +111,11 @@ export function curlOf(flow: Pick<FlowView, "webhookUrl" | "method" | "signature
   const parts = ["curl"];
   if (method !== "POST" || body === null) parts.push(`-X ${method}`);
   if (body !== null) parts.push(`-H ${quoted(`content-type: ${type}`)}`);
+  for (const one of start.headers) {
+    // The line has these two already.
+    const known = ["content-type", flow.signature === null ? "" : start.header.toLowerCase()];
+    if (one.required && !known.includes(one.name.toLowerCase())) parts.push(`-H ${quoted(`${one.name}: ${String(example(one))}`)}`);
+  }
   if (flow.signature === "plain-token") {
     before.push(`SECRET='the secret of this flow'`);
     parts.push(`-H "${start.header}: $SECRET"`);

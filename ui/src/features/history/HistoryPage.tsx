@@ -15,8 +15,8 @@ import { useSideBySide } from "../../shell/media";
 import { go, useRoute } from "../../shell/router";
 import { ApprovalSheet } from "../approval/ApprovalSheet";
 import { Receipt } from "../approval/Receipt";
-import { stateWords } from "../approval/words";
-import { Interrupted } from "../run/Interrupted";
+import { standingOf, stateWords } from "../approval/words";
+import { GoOn } from "../run/GoOn";
 import { Run } from "../run/Run";
 import { WhatCameOfIt } from "../run/WhatCameOfIt";
 
@@ -39,7 +39,7 @@ function HistoryDetail({ id, summary }: { id: string; summary: ApprovalSummary |
       detail={query.data}
       failed={query.data === undefined && query.isError ? { error: query.error, retry } : null}
       titleRef={title}
-      notice={<Interrupted executionId={approval.executionId} />}
+      notice={<GoOn executionId={approval.executionId} />}
       receipt={
         approval.state === "pending" ? (
           <div>
@@ -73,7 +73,7 @@ export function HistoryPage() {
         return {
           id: approval.id,
           main: approval.title,
-          text: `${approval.title} ${stateWords[state]}${cut ? ", interrupted" : ""}`,
+          text: `${approval.title} ${standingOf(approval)}${cut ? ", interrupted" : ""}`,
           sub: (
             <>
               {cut && `${stateWords[state]} · `}

@@ -18,11 +18,13 @@ import { reducedMotion } from "../../shell/media";
 import { go, href } from "../../shell/router";
 import { useBelow } from "../approval/below";
 import { AnswerBar } from "../approval/AnswerBar";
+import { useEdit } from "../approval/edit";
+import { losesNumbers } from "../approval/json";
 import { ApprovalSheet } from "../approval/ApprovalSheet";
 import { Receipt } from "../approval/Receipt";
-import { TakeBack } from "../approval/TakeBack";
-import { decidedWords } from "../approval/words";
-import { drafts } from "./drafts";
+import { TakeBack, TakeBackButton } from "../approval/TakeBack";
+import { decidedWords, standingOf } from "../approval/words";
+import { drafts, editDrafts } from "./drafts";
 import type { Guard } from "./guard";
 import styles from "./Inbox.module.css";
 
@@ -31,6 +33,9 @@ export type Next = string | null;
 
 /** How long an answered row takes to leave. The same figure is `--duration`. */
 const LEAVE_MS = 140;
+
+/** What is said of a question that waits while nothing can go on after an answer. */
+const LOST = "The run behind this question is lost";
 
 type Trouble = { tone: "warn" | "no"; title: string; text: string };
 
@@ -73,7 +78,13 @@ export function InboxDetail({
   const approval = query.data;
   // Only what is shown in full can be answered.
   const waits = approval?.state === "pending";
+  // Its run is lost: it waits, but no answer can be taken.
+  const lost = waits ? approval.problem : undefined;
   const shown = approval ?? summary;
+  const edit = useEdit(approval);
+
+  // A browser that cannot keep a number must not send another one instead.
+  const editable = waits && lost === undefined && approval.call !== null && !losesNumbers(approval.call.arguments);
 
   function changeNote(text: string) {
     setNote(text);
@@ -87,7 +98,11 @@ export function InboxDetail({
   }
 
   async function answer(outcome: Outcome) {
-    if (approval === undefined || !waits || busy || !connected || !stored || !guard.open()) return;
+    if (approval === undefined || !waits || lost !== undefined || busy || !connected || !stored || !guard.open()) return;
+    if (outcome === "approve" && edit.problem !== null) {
+      edit.field.current?.focus();
+      return;
+    }
     const then = next;
     const feedback = approval.feedbackEnabled ? note.trim() : "";
     setWorking(true);
@@ -97,8 +112,10 @@ export function InboxDetail({
         outcome,
         contentHash: approval.contentHash,
         ...(feedback === "" ? {} : { feedback }),
+        ...(outcome === "approve" && edit.changed !== undefined ? { arguments: edit.changed } : {}),
       });
       drafts.delete(id);
+      editDrafts.delete(approval.contentHash);
       leave(decided, then);
     } catch (error) {
       setWorking(false);
@@ -109,7 +126,7 @@ export function InboxDetail({
   /** The row goes, the next question comes. */
   function leave(decided: ApprovalView, then: Next) {
     notify({
-      text: `You ${decided.state === "approved" ? "approved" : "rejected"}: ${decided.title}`,
+      text: `You ${standingOf(decided).toLowerCase()}: ${decided.title}`,
       icon: decided.state === "approved" ? "check" : "cross",
       tone: decided.state === "approved" ? "yes" : "no",
       href: href("history", decided.id),
@@ -152,6 +169,15 @@ export function InboxDetail({
       await client.invalidateQueries({ queryKey: keys.approval(id) });
       return;
     }
+    if (code === "run-lost") {
+      setTrouble({ tone: "no", title: LOST, text: wordsOf(error) });
+      await client.invalidateQueries({ queryKey: keys.approval(id) });
+      return;
+    }
+    if (code === "invalid") {
+      setTrouble({ tone: "no", title: "Your answer was not taken", text: wordsOf(error) });
+      return;
+    }
     setTrouble({
       tone: "no",
       title: "Your answer did not arrive",
@@ -161,13 +187,19 @@ export function InboxDetail({
 
   useKeys({
     a: (event) => {
-      if (!waits) return false;
+      if (!waits || lost !== undefined) return false;
       if (!event.repeat) void answer("approve");
       return true;
     },
     r: (event) => {
-      if (!waits) return false;
+      if (!waits || lost !== undefined) return false;
       if (!event.repeat) void answer("reject");
+      return true;
+    },
+    e: () => {
+      if (!editable) return false;
+      if (edit.text === null) edit.begin();
+      else edit.field.current?.focus();
       return true;
     },
     n: () => {
@@ -200,6 +232,7 @@ export function InboxDetail({
   // While the answer is on its way the event of it may come first; the sheet holds still until it leaves.
   const asks = shown.state === "pending" || busy;
   const failed = approval === undefined && query.isError;
+  const said = trouble ?? (lost === undefined ? null : { tone: "no" as const, title: LOST, text: lost });
 
   return (
     <>
@@ -209,17 +242,24 @@ export function InboxDetail({
         failed={failed ? { error: query.error, retry: () => void query.refetch() } : null}
         titleRef={titleRef}
         scrollRef={below.ref}
+        edit={waits && lost === undefined ? edit : undefined}
+        onLeaveEdit={onLeaveNote}
         notice={
-          trouble !== null && (
-            <Banner tone={trouble.tone} title={trouble.title}>
-              {trouble.text}
+          said !== null && (
+            <Banner tone={said.tone} title={said.title}>
+              {said.text}
             </Banner>
           )
         }
         receipt={!asks && <Receipt approval={shown} />}
-        after={waits && <TakeBack approval={approval} disabled={busy || !connected || !stored} />}
+        after={waits && lost === undefined && <TakeBack approval={approval} disabled={busy || !connected || !stored} />}
       />
-      {asks ? (
+      {approval !== undefined && lost !== undefined ? (
+        <div className={styles.decided}>
+          <span>No answer can be taken, but the question can be taken back.</span>
+          <TakeBackButton approval={approval} disabled={busy || !connected || !stored} size="answer" />
+        </div>
+      ) : asks ? (
         <AnswerBar
           noteAllowed={shown.feedbackEnabled}
           note={note}
@@ -229,6 +269,8 @@ export function InboxDetail({
           onLeave={onLeaveNote}
           busy={busy}
           ready={approval !== undefined}
+          edited={edit.changed !== undefined}
+          flawed={edit.problem !== null}
           unavailable={
             !connected
               ? "No answer can be given until Countersign can be reached again."

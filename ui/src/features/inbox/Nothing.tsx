@@ -5,7 +5,7 @@ import type { RefObject } from "react";
 import { Button } from "../../components/Button";
 import { Code, CopyableCode } from "../../components/Code";
 import { Empty } from "../../components/States";
-import { useFlows, useStatus } from "../../data/queries";
+import { useFlow, useFlows, useStatus } from "../../data/queries";
 import { go } from "../../shell/router";
 import { curlOf } from "../flows/curl";
 import { Desk } from "./Desk";
@@ -16,6 +16,8 @@ export function NothingWaits({ titleRef }: { titleRef: RefObject<HTMLHeadingElem
   const flows = useFlows();
   // A flow that takes unsigned calls can be tried as it is.
   const flow = flows.data?.find(({ signature }) => signature === null) ?? flows.data?.[0];
+  // The command is made from its document.
+  const whole = useFlow(flow?.id).data;
   const address = status.data?.address ?? null;
   const notifications = status.data?.notifications.available === true;
 
@@ -37,12 +39,12 @@ export function NothingWaits({ titleRef }: { titleRef: RefObject<HTMLHeadingElem
                 </span>
               </span>
             )}
-            {flow !== undefined && address !== null && (
+            {flow !== undefined && whole !== undefined && address !== null && (
               <div className={styles.test}>
                 <p>
                   Try it: send a test to <a href={`#/flows/${flow.id}`}>{flow.name}</a>
                 </p>
-                <CopyableCode text={curlOf(flow)} label="Command that sends a test" copy="Copy command" />
+                <CopyableCode text={curlOf(whole)} label="Command that sends a test" copy="Copy command" />
               </div>
             )}
             {flows.data !== undefined && flow === undefined && (

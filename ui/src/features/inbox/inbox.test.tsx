@@ -180,11 +180,11 @@ describe("the inbox", () => {
   it("takes a question back only after asking, and says so where the answers were", async () => {
     const { platform, user } = drawApp();
     await shown(DEPLOY);
-    const cancelled = () => platform.calls.filter(([name]) => name === "cancelExecution");
+    const cancelled = () => platform.calls.filter(([name]) => name === "cancelApproval");
     await user.click(await screen.findByRole("button", { name: "Take the question back" }));
     const dialog = await screen.findByRole("alertdialog", { name: "Take this question back?" });
     expect(cancelled()).toEqual([]);
-    platform.failNext("cancelExecution", new PlatformError("already-decided", "Approval already approved."));
+    platform.failNext("cancelApproval", new PlatformError("already-decided", "Approval already approved."));
     await user.click(within(dialog).getByRole("button", { name: "Take it back" }));
     expect(await within(dialog).findByText(/Approval already approved/)).toBeVisible();
     await user.click(within(dialog).getByRole("button", { name: "Take it back" }));
@@ -193,6 +193,40 @@ describe("the inbox", () => {
     expect(screen.getByText("The question was taken back before anybody answered.")).toBeVisible();
     expect(cancelled()).toHaveLength(2);
     expect(rows()).not.toContain(DEPLOY);
+  });
+
+  it("says why a question cannot be answered, takes no answer, and takes it back", async () => {
+    const { platform, user } = drawApp({ scenario: "damaged" });
+    await shown(DEPLOY);
+    await guard();
+    const sheet = screen.getByRole("region", { name: "Question" });
+    expect(await within(sheet).findByRole("alert")).toHaveTextContent(
+      /^The run behind this question is lostThis question cannot be answered any more, because/,
+    );
+    for (const name of ["Approve", "Reject"]) expect(screen.queryByRole("button", { name })).toBeNull();
+    expect(within(sheet).queryByRole("region", { name: "What happens next" }), "nothing does").toBeNull();
+    await user.keyboard("ar");
+    await settle();
+    expect(decisions(platform), "no key answers it").toEqual([]);
+    await user.click(screen.getByRole("button", { name: "Take the question back" }));
+    await user.click(await screen.findByRole("button", { name: "Take it back" }));
+    expect(await screen.findByText("Nobody can answer this question any more.")).toBeVisible();
+    expect(within(sheet).queryByRole("alert"), "what stood in the way is gone with it").toBeNull();
+    expect(rows()).not.toContain(DEPLOY);
+  });
+
+  it("says that the run was lost when that shows with the answer", async () => {
+    const { platform, user } = drawApp();
+    await shown(DEPLOY);
+    await guard();
+    const lost = "This question cannot be answered any more, because its run is gone.";
+    await waitFor(() => expect(screen.getByRole("button", { name: "Approve" })).toBeEnabled());
+    platform.failNext("decideApproval", new PlatformError("run-lost", lost));
+    platform.world.approvals[0]!.problem = lost;
+    await user.click(screen.getByRole("button", { name: "Approve" }));
+    expect(await screen.findByText(lost)).toBeVisible();
+    await waitFor(() => expect(screen.queryByRole("button", { name: "Approve" })).toBeNull());
+    expect(screen.getAllByRole("button", { name: "Take the question back" })).toHaveLength(1);
   });
 
   it("works through the keyboard alone", async () => {
@@ -286,6 +320,7 @@ describe("the inbox", () => {
     approval.decision = {
       outcome: "approve",
       feedback: null,
+      edited: false,
       surface: "notification",
       person: "mika",
       decidedAt: new Date(Date.now() - 180_000).toISOString(),

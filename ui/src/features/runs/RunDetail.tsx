@@ -14,7 +14,7 @@ import { PlatformError } from "../../platform/platform";
 import { useConnection } from "../../shell/connection";
 import { go, href } from "../../shell/router";
 import { CancelRun } from "../run/CancelRun";
-import { Interrupted } from "../run/Interrupted";
+import { GoOn } from "../run/GoOn";
 import { Run } from "../run/Run";
 import { WhatCameOfIt } from "../run/WhatCameOfIt";
 import { endWords, runWords } from "../run/words";
@@ -57,7 +57,7 @@ function Standing({ run }: { run: RunSummary }) {
       </Banner>
     );
   }
-  if (run.error !== null && !run.interrupted && run.state !== "TERMINATED" && run.state !== "INPROGRESS") {
+  if (run.error !== null && !run.interrupted && run.failedStep === null && run.state !== "TERMINATED" && run.state !== "INPROGRESS") {
     return (
       <Banner tone="no" title="Why it failed" live={false}>
         {run.error}
@@ -107,7 +107,7 @@ export function RunDetail({
           {endWords(run)}
         </p>
       </div>
-      <Interrupted executionId={run.id} />
+      <GoOn executionId={run.id} />
       <Standing run={run} />
       <Run executionId={run.id} unfolded />
       <WhatCameOfIt

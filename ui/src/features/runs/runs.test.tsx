@@ -63,9 +63,26 @@ describe("runs", () => {
   it("say why they failed", async () => {
     drawApp({ at: "#/runs/r-4" });
     await shown("Disk remedy");
-    expect(within(sheet()).getByText("Why it failed")).toBeVisible();
+    expect(await within(sheet()).findByText("It failed at “Fetch the inventory”")).toBeVisible();
+    expect(within(sheet()).getByText("connect ECONNREFUSED 10.0.4.12:443", { selector: "p" })).toBeVisible();
     expect(sheet()).toHaveTextContent(/and failed 3 s later/);
     expect(screen.queryByRole("button", { name: "Cancel the run" }), "it has ended").toBeNull();
+  });
+
+  it("go on at the step that failed, and say so when it fails again", async () => {
+    const { platform, user } = drawApp({ at: "#/runs/r-4" });
+    await user.click(await screen.findByRole("button", { name: "Try this step again" }));
+    expect(await within(sheet()).findByText("The run goes on", { selector: "[class=title]" })).toBeVisible();
+    expect(platform.calls).toContainEqual(["continueExecution", "r-4"]);
+    const run = platform.world.runs.find(({ id }) => id === "r-4")!;
+    Object.assign(run, { failedStep: "Fetch the inventory", error: "still no connection" });
+    platform.world.running.clear();
+    expect(await within(sheet()).findByText("It failed again at “Fetch the inventory”")).toBeVisible();
+    await user.click(screen.getByRole("button", { name: "Try this step again" }));
+    Object.assign(run, { error: "too many steps" });
+    platform.world.running.clear();
+    expect(await within(sheet()).findByText("Why it failed"), "nothing to try again").toBeVisible();
+    expect(screen.queryByRole("button", { name: "Try this step again" })).toBeNull();
   });
 
   it("that a restart ended without asking anybody go on, and their end is shown", async () => {

@@ -202,7 +202,7 @@ function Found({ notifications }: { notifications: NotificationView }) {
   if (!notifications.available) {
     return (
       <Banner tone="warn" title="No notification server answers" live={false}>
-        {notifications.note ?? "Questions wait in the inbox."} Nothing is lost: questions wait in the inbox.
+        {notifications.note ?? "Nothing is lost: questions wait in the inbox."}
       </Banner>
     );
   }
@@ -275,7 +275,7 @@ function Security({ settings }: { settings: SettingsView }) {
             ? "Kept with a key from this system’s keychain."
             : "Kept with a key from a file that only you can read. Anybody who can read your files can read them."}
           {settings.secretNote !== null && (
-            <span className={styles.hint}>
+            <span className={`${styles.hint} ${styles.ownLine}`}>
               Why not in the keychain, when the data folder was made: {settings.secretNote}.
             </span>
           )}

@@ -15,6 +15,8 @@ pub struct RunSummary {
     pub state: ExecutionState,
     /// Whether a restart ended it while its caller waited, so that it can go on from there.
     pub interrupted: bool,
+    /// The label of the step that failed it, if the run can go on there: the step is then tried again.
+    pub failed_step: Option<String>,
     /// The flow.
     pub flow_id: String,
     /// That flow's name when the run began.

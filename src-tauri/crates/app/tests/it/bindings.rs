@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use countersign_app::RunPolicy;
 use countersign_app::view::{
     ApprovalPage, ApprovalQuery, ApprovalView, CallbackPage, CallbackQuery, CallbackView, ConnectionChange,
-    ConnectionView, DecisionRequest, ErrorView, EventView, ExecutionView, FlowImport, FlowStart, FlowView,
-    RunPage, RunQuery, ScheduleChange, SettingsChange, SettingsView, StatusView, StepView, TestCallbackView,
-    VariableChange, VariableView,
+    ConnectionView, DecisionRequest, ErrorView, EventView, ExecutionView, FlowImport, FlowStart, FlowSummary,
+    FlowView, MovedSecretsView, RunPage, RunQuery, ScheduleChange, SettingsChange, SettingsView, StatusView,
+    StepView, TestCallbackView, VariableChange, VariableView,
 };
 use ts_rs::{Config, TS};
 
@@ -32,7 +32,9 @@ fn export(dir: &Path) {
     ExecutionView::export_all(&config).unwrap();
     FlowImport::export_all(&config).unwrap();
     FlowStart::export_all(&config).unwrap();
+    FlowSummary::export_all(&config).unwrap();
     FlowView::export_all(&config).unwrap();
+    MovedSecretsView::export_all(&config).unwrap();
     RunPage::export_all(&config).unwrap();
     RunPolicy::export_all(&config).unwrap();
     RunQuery::export_all(&config).unwrap();

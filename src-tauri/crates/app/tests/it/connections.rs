@@ -2,10 +2,12 @@
 
 use countersign_app::view::{ConnectionChange, ConnectionKind, DecisionRequest};
 use countersign_app::{App, ErrorCode, Outcome, Surface};
+use countersign_domain::AskedCall;
+use countersign_notify::{FakeNotifier, NoticeKey};
 use countersign_testkit::{CallbackReceiver, ModelAnswer, ModelServer, ScriptedReply};
 use serde_json::{Value, json};
 
-use crate::support::{call, pending, start, until};
+use crate::support::{call, pending, start, start_with, until};
 
 const KEY: &str = "sk-key-that-nobody-sees";
 
@@ -56,7 +58,11 @@ fn llm(component: &str, settings: Value) -> (&'static str, &'static str, Value) 
 }
 
 async fn import(app: &App, nodes: &[(&str, &str, Value)]) -> String {
-    app.import_flow(&flow(nodes), Some("Flow")).await.unwrap().id
+    app.import_flow(&flow(nodes), Some("Flow"))
+        .await
+        .unwrap()
+        .summary
+        .id
 }
 
 fn record(answer: &Value, place: usize) -> &Value {
@@ -76,7 +82,7 @@ async fn a_connection_serves_the_components_it_names() {
             "maxTokensToSample": 77, "basepath": "http://192.0.2.1/", "baseUrl": "http://192.0.2.1/"});
         let id = import(&app, &[llm(component, settings)]).await;
 
-        let problems = app.flow(&id).unwrap().problems.join("\n");
+        let problems = app.flow(&id).unwrap().summary.problems.join("\n");
         assert!(
             problems.contains("“Thinker” asks the language model") && problems.contains(component),
             "{problems}"
@@ -97,7 +103,7 @@ async fn a_connection_serves_the_components_it_names() {
             .await
             .unwrap();
         assert!(shown.has_key);
-        assert!(app.flow(&id).unwrap().problems.is_empty());
+        assert!(app.flow(&id).unwrap().summary.problems.is_empty());
         let answer = call(&app, &id, json!({"q": "Hello?"})).await.unwrap();
         assert_eq!(answer["text"], "Good morning.");
         let output = &record(&answer, 1)["output"];
@@ -259,7 +265,14 @@ async fn an_http_step_gets_its_credential_from_a_connection() {
     let request = json!({"method": "GET", "url": target.url("/data"), "credential": "cred-1",
         "headers": [{"key": "Authorization", "value": "mine"}]});
     let id = import(&app, &[("httpAgentflow", "Fetch", request)]).await;
-    assert!(app.flow(&id).unwrap().problems.join("").contains("cred-1"));
+    assert!(
+        app.flow(&id)
+            .unwrap()
+            .summary
+            .problems
+            .join("")
+            .contains("cred-1")
+    );
     let error = call(&app, &id, json!({})).await.unwrap_err();
     assert!(
         error.message.contains("cred-1") && error.message.contains("Connections in the settings"),
@@ -284,7 +297,7 @@ async fn an_http_step_gets_its_credential_from_a_connection() {
         (ConnectionKind::HttpApiKey, "x-mine", "s3cret"),
     ] {
         app.set_connection("Data", credential(kind)).await.unwrap();
-        assert!(app.flow(&id).unwrap().problems.is_empty());
+        assert!(app.flow(&id).unwrap().summary.problems.is_empty());
         let answer = call(&app, &id, json!({})).await.unwrap();
         let sent = target.received().pop().unwrap();
         assert_eq!(sent.header(header), Some(value), "{kind:?}");
@@ -324,7 +337,14 @@ async fn a_folder_stands_for_a_document_store() {
     let retriever = json!({"retrieverKnowledgeDocumentStores": [{"documentStore": "id-1:Wiki"}],
         "retrieverQuery": "{{ question }}", "outputFormat": "textWithMetadata"});
     let id = import(&app, &[("retrieverAgentflow", "Look", retriever)]).await;
-    assert!(app.flow(&id).unwrap().problems.join("").contains("id-1:Wiki"));
+    assert!(
+        app.flow(&id)
+            .unwrap()
+            .summary
+            .problems
+            .join("")
+            .contains("id-1:Wiki")
+    );
     let error = call(&app, &id, json!({"q": "x"})).await.unwrap_err();
     assert!(
         error
@@ -339,7 +359,7 @@ async fn a_folder_stands_for_a_document_store() {
         ..connection(ConnectionKind::Folder)
     };
     app.set_connection("Texts", change).await.unwrap();
-    assert!(app.flow(&id).unwrap().problems.is_empty());
+    assert!(app.flow(&id).unwrap().summary.problems.is_empty());
     let found =
         |answer: Value| -> Vec<Value> { serde_json::from_str(answer["text"].as_str().unwrap()).unwrap() };
     let towns = found(
@@ -376,6 +396,7 @@ async fn decide(app: &App, approval: &str, outcome: Outcome, feedback: Option<&s
     let request = DecisionRequest {
         outcome,
         feedback: feedback.map(str::to_owned),
+        arguments: None,
         content_hash: None,
     };
     app.decide(approval, request, Surface::Inbox, None).await.unwrap();
@@ -397,7 +418,8 @@ async fn a_tool_waits_for_a_person_and_runs_after_yes() {
             ),
             ModelAnswer::text("It is paid."),
         ]);
-        let app = start(dir.path()).await;
+        let desktop = FakeNotifier::new();
+        let app = start_with(dir.path(), Box::new(desktop.clone())).await;
         app.set_connection("Model", model(provider, &server, &["chatAnthropic"]))
             .await
             .unwrap();
@@ -408,14 +430,18 @@ async fn a_tool_waits_for_a_person_and_runs_after_yes() {
         let waiting = pending(&app).remove(0);
         assert_eq!(waiting.title, "Run the tool “pay”?");
         let approval = app.approval(&waiting.id).unwrap();
+        assert_eq!(approval.summary.body, "I will pay the bill.");
+        let asked = AskedCall {
+            tool: "pay".to_owned(),
+            arguments: json!({"body": {"amount": 7}}),
+        };
+        assert_eq!(approval.call, Some(asked));
+        let key = NoticeKey::Approval(waiting.id.parse().unwrap());
+        until("the notification", || desktop.find(key).is_some()).await;
+        let notice = desktop.find(key).unwrap();
         assert!(
-            approval.summary.body.starts_with("I will pay the bill.")
-                && approval
-                    .summary
-                    .body
-                    .ends_with("```json\n{\n  \"body\": {\n    \"amount\": 7\n  }\n}\n```"),
-            "{}",
-            approval.summary.body
+            notice.body.contains("I will pay the bill.") && notice.body.contains("\"amount\": 7"),
+            "who can say yes there sees to what: {notice:?}"
         );
         assert!(
             approval.if_approved[0].starts_with("Run pay"),

@@ -5,12 +5,13 @@ use countersign_app::{ErrorCode, Outcome, Surface};
 use countersign_testkit::flows::FlowOptions;
 use serde_json::json;
 
-use crate::support::{call, import_gate, pending, start, until};
+use crate::support::{call, import_gate, pending, predict, start, until};
 
 fn approve() -> DecisionRequest {
     DecisionRequest {
         outcome: Outcome::Approve,
         feedback: None,
+        arguments: None,
         content_hash: None,
     }
 }
@@ -20,7 +21,9 @@ async fn an_answer_to_another_text_decides_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let app = start(dir.path()).await;
     let flow = import_gate(&app, &FlowOptions::sync()).await;
-    call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap();
     let approval = pending(&app).remove(0);
 
     let other = DecisionRequest {
@@ -47,7 +50,9 @@ async fn the_second_answer_is_told_who_was_first_when_and_where() {
     let dir = tempfile::tempdir().unwrap();
     let app = start(dir.path()).await;
     let flow = import_gate(&app, &FlowOptions::sync()).await;
-    call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap();
     let approval = pending(&app).remove(0);
 
     app.decide(&approval.id, approve(), Surface::Inbox, Some("mika".to_owned()))
@@ -75,14 +80,30 @@ async fn an_approval_keeps_its_flow_when_that_is_replaced_or_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let app = start(dir.path()).await;
     let flow = import_gate(&app, &FlowOptions::sync()).await;
-    let stopped = call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
-    app.delete_flow(&flow.id).await.unwrap();
+    let stopped = call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap();
+    app.delete_flow(&flow.summary.id).await.unwrap();
 
     let answer = json!({ "chatId": stopped["chatId"], "humanInput": { "type": "proceed" } });
-    let done = call(&app, &flow.id, answer).await.unwrap();
+    let done = call(&app, &flow.summary.id, answer).await.unwrap();
     assert_eq!(done["text"], "released v1");
-    let gone = call(&app, &flow.id, json!({ "item": "v2" })).await.unwrap_err();
+    let gone = call(&app, &flow.summary.id, json!({ "item": "v2" }))
+        .await
+        .unwrap_err();
     assert_eq!(gone.status, 404, "new calls find no flow");
+
+    let chat = FlowOptions::sync().with(json!({ "startInputType": "chatInput" }));
+    let flow = import_gate(&app, &chat).await;
+    let stopped = predict(&app, &flow.summary.id, json!({ "question": "now?" }))
+        .await
+        .unwrap();
+    app.delete_flow(&flow.summary.id).await.unwrap();
+    let answer = json!({ "chatId": stopped["chatId"], "humanInput": { "type": "proceed" } });
+    let done = predict(&app, &flow.summary.id, answer).await.unwrap();
+    assert!(done["text"].as_str().unwrap().starts_with("released"), "{done}");
+    let gone = predict(&app, &flow.summary.id, json!({ "question": "again?" })).await;
+    assert_eq!(gone.unwrap_err().status, 404, "nor do new messages");
 }
 
 #[tokio::test]
@@ -98,7 +119,9 @@ async fn the_result_of_a_synchronous_run_that_was_answered_elsewhere_leaves_as_a
     };
     app.change_settings(change).await.unwrap();
     let flow = import_gate(&app, &FlowOptions::sync()).await;
-    call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap();
     let approval = pending(&app).remove(0);
     app.decide(&approval.id, approve(), Surface::Inbox, Some("mika".to_owned()))
         .await

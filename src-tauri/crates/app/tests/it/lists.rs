@@ -13,7 +13,7 @@ async fn a_large_payload_is_in_no_list_and_whole_where_it_is_asked_for() {
     let app = start(dir.path()).await;
     let flow = import_gate(&app, &FlowOptions::callback("http://127.0.0.1:9/nowhere", None)).await;
     let large = "x".repeat(3_000_000);
-    call(&app, &flow.id, json!({ "item": "v1", "large": large }))
+    call(&app, &flow.summary.id, json!({ "item": "v1", "large": large }))
         .await
         .unwrap();
     until("the question", || pending(&app).len() == 1).await;
@@ -65,7 +65,9 @@ async fn a_long_question_is_cut_where_nobody_reads_on_and_says_so() {
     let app = start(dir.path()).await;
     let flow = import_gate(&app, &FlowOptions::sync()).await;
     let long = format!("line one\n{}", "long ".repeat(20_000));
-    call(&app, &flow.id, json!({ "item": long })).await.unwrap();
+    call(&app, &flow.summary.id, json!({ "item": long }))
+        .await
+        .unwrap();
     let listed = pending(&app).remove(0);
     assert!(listed.body_truncated && listed.body.chars().count() == 1000);
     let whole = app.approval(&listed.id).unwrap().summary;
@@ -88,12 +90,12 @@ async fn a_chat_id_that_hides_something_changes_nothing() {
         "a\u{202e}b".to_owned(),
         "a\nb".to_owned(),
     ] {
-        let refused = call(&app, &flow.id, json!({ "item": "v1", "chatId": chat })).await;
+        let refused = call(&app, &flow.summary.id, json!({ "item": "v1", "chatId": chat })).await;
         assert_eq!(refused.unwrap_err().code, ErrorCode::Invalid, "{chat:?}");
     }
     assert!(pending(&app).is_empty());
     let longest = "ü".repeat(512);
-    let taken = call(&app, &flow.id, json!({ "item": "v1", "chatId": longest }))
+    let taken = call(&app, &flow.summary.id, json!({ "item": "v1", "chatId": longest }))
         .await
         .unwrap();
     assert_eq!(taken["chatId"], longest.as_str());

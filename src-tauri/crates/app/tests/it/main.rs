@@ -7,6 +7,7 @@
 )]
 
 mod bindings;
+mod clear_text;
 mod connections;
 mod decisions;
 mod errors;

@@ -14,7 +14,9 @@ async fn a_button_decides_through_the_same_door_and_the_notification_goes() {
     let desktop = FakeNotifier::new();
     let app = start_with(dir.path(), Box::new(desktop.clone())).await;
     let flow = import_gate(&app, &FlowOptions::sync()).await;
-    call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap();
     let approval = pending(&app).remove(0);
     let id = approval.id.parse().unwrap();
     until("the notification", || {
@@ -43,7 +45,9 @@ async fn closing_a_notification_decides_nothing() {
     let desktop = FakeNotifier::new();
     let app = start_with(dir.path(), Box::new(desktop.clone())).await;
     let flow = import_gate(&app, &FlowOptions::sync()).await;
-    call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap();
     let id = pending(&app).remove(0).id.parse().unwrap();
     until("the notification", || {
         desktop.find(NoticeKey::Approval(id)).is_some()

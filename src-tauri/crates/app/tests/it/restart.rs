@@ -33,7 +33,9 @@ impl countersign_flow::Host for Nowhere {
 async fn leave_decided_run_behind(dir: &std::path::Path, mode: ResponseMode) -> String {
     let app = start(dir).await;
     let flow = import_gate(&app, &FlowOptions::sync()).await;
-    call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap();
     let id: ApprovalId = pending(&app).remove(0).id.parse().unwrap();
     app.shutdown().await;
 
@@ -44,6 +46,7 @@ async fn leave_decided_run_behind(dir: &std::path::Path, mode: ResponseMode) -> 
         .decide(Decision {
             outcome: Outcome::Approve,
             feedback: None,
+            arguments: None,
             surface: Surface::Inbox,
             person: None,
             decided_at: Timestamp::from_millis(1_800_000_000_000),
@@ -56,6 +59,7 @@ async fn leave_decided_run_behind(dir: &std::path::Path, mode: ResponseMode) -> 
     let answer = countersign_flow::Answer {
         outcome: Outcome::Approve,
         feedback: None,
+        arguments: None,
         start_node_id: None,
     };
     run.answer(&plan, &Nowhere, answer, Vec::new()).unwrap();
@@ -76,7 +80,7 @@ async fn leave_decided_run_behind(dir: &std::path::Path, mode: ResponseMode) -> 
 #[tokio::test]
 async fn an_asynchronous_run_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    let execution = leave_decided_run_behind(dir.path(), ResponseMode::Async).await;
+    let execution = Box::pin(leave_decided_run_behind(dir.path(), ResponseMode::Async)).await;
     let app = start(dir.path()).await;
     until("the end of the run", || {
         app.execution(&execution).unwrap().state == ExecutionState::Finished
@@ -90,7 +94,7 @@ async fn an_asynchronous_run_goes_on() {
 #[tokio::test]
 async fn a_synchronous_run_whose_caller_is_gone_ends_as_an_error_and_never_asks_again() {
     let dir = tempfile::tempdir().unwrap();
-    let execution = leave_decided_run_behind(dir.path(), ResponseMode::Sync).await;
+    let execution = Box::pin(leave_decided_run_behind(dir.path(), ResponseMode::Sync)).await;
     let app = start(dir.path()).await;
     let ended = app.execution(&execution).unwrap();
     assert_eq!((ended.state, ended.interrupted), (ExecutionState::Error, true));
@@ -106,7 +110,7 @@ async fn a_synchronous_run_whose_caller_is_gone_ends_as_an_error_and_never_asks_
 #[tokio::test]
 async fn an_interrupted_run_can_go_on_once() {
     let dir = tempfile::tempdir().unwrap();
-    let execution = leave_decided_run_behind(dir.path(), ResponseMode::Sync).await;
+    let execution = Box::pin(leave_decided_run_behind(dir.path(), ResponseMode::Sync)).await;
     start(dir.path()).await.shutdown().await;
     // A further restart changes nothing about what can go on.
     let app = start(dir.path()).await;
@@ -150,7 +154,7 @@ async fn the_receiver_hears_that_a_synchronous_run_was_interrupted() {
     };
     app.change_settings(change).await.unwrap();
     app.shutdown().await;
-    let execution = leave_decided_run_behind(dir.path(), ResponseMode::Sync).await;
+    let execution = Box::pin(leave_decided_run_behind(dir.path(), ResponseMode::Sync)).await;
 
     let app = start(dir.path()).await;
     let received = receiver.wait_for(1, std::time::Duration::from_secs(10)).await;
@@ -168,13 +172,15 @@ async fn what_waited_still_waits_with_the_same_id_and_hash() {
     let dir = tempfile::tempdir().unwrap();
     let app = start(dir.path()).await;
     let flow = import_gate(&app, &FlowOptions::sync()).await;
-    call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap();
     let before = pending(&app);
     app.shutdown().await;
 
     let app = start(dir.path()).await;
     assert_eq!(pending(&app), before);
-    assert_eq!(app.flows().unwrap()[0].pending, 1);
+    assert_eq!(app.flows().unwrap()[0].summary.pending, 1);
 }
 
 #[tokio::test]
@@ -183,7 +189,9 @@ async fn a_closing_program_takes_no_new_work() {
     let app = start(dir.path()).await;
     let flow = import_gate(&app, &FlowOptions::sync()).await;
     app.shutdown().await;
-    let error = call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap_err();
+    let error = call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap_err();
     assert_eq!(error.status, 503);
 }
 
@@ -192,7 +200,9 @@ async fn ids_rise_across_a_restart_also_if_the_clock_was_set_back() {
     let dir = tempfile::tempdir().unwrap();
     let app = start(dir.path()).await;
     let flow = import_gate(&app, &FlowOptions::sync()).await;
-    let stopped = call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    let stopped = call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap();
     app.shutdown().await;
 
     // What a run a day later would have left.
@@ -210,7 +220,9 @@ async fn ids_rise_across_a_restart_also_if_the_clock_was_set_back() {
     drop(store);
 
     let app = start(dir.path()).await;
-    let stopped = call(&app, &flow.id, json!({ "item": "v2" })).await.unwrap();
+    let stopped = call(&app, &flow.summary.id, json!({ "item": "v2" }))
+        .await
+        .unwrap();
     let id: uuid::Uuid = stopped["executionId"].as_str().unwrap().parse().unwrap();
     assert!(id > later, "{id} is listed after {later}");
     let asked: uuid::Uuid = pending(&app)[0].id.parse().unwrap();

@@ -84,7 +84,7 @@ async fn runs_are_listed_newest_first_by_flow_state_and_page_without_what_they_d
         .await
         .unwrap();
     let mut began = Vec::new();
-    for flow in [&gate.id, &quick.id, &gate.id] {
+    for flow in [&gate.summary.id, &quick.summary.id, &gate.summary.id] {
         let body = json!({ "item": "v1", "large": "x".repeat(100_000) });
         let answer = call(&app, flow, body).await.unwrap();
         began.insert(0, answer["executionId"].as_str().unwrap().to_owned());
@@ -114,7 +114,7 @@ async fn runs_are_listed_newest_first_by_flow_state_and_page_without_what_they_d
     assert!(text.len() < 3_000, "payloads stay where they are: {text}");
 
     let stopped = RunQuery {
-        flow: Some(gate.id.clone()),
+        flow: Some(gate.summary.id.clone()),
         state: Some("STOPPED".to_owned()),
         ..RunQuery::default()
     };
@@ -129,7 +129,7 @@ async fn runs_are_listed_newest_first_by_flow_state_and_page_without_what_they_d
     let quick_run = &runs(
         &app,
         RunQuery {
-            flow: Some(quick.id),
+            flow: Some(quick.summary.id),
             ..RunQuery::default()
         },
     )[0];
@@ -176,8 +176,8 @@ async fn a_filled_form_starts_its_flow_which_goes_on_by_itself() {
         "{{ $form.reason }}: {{ $form.hours }} h of {{ $form.system }}, {{ $form.write }}",
     );
     let flow = app.import_flow(&text, Some("Access")).await.unwrap();
-    assert_eq!(flow.starts_by, StartView::Form);
-    let shown = flow.form.unwrap();
+    assert_eq!(flow.summary.starts_by, StartView::Form);
+    let shown = flow.summary.form.unwrap();
     assert_eq!(
         (shown.title.as_str(), shown.description.as_str()),
         ("Access", "Who, and for how long?")
@@ -219,13 +219,13 @@ async fn a_filled_form_starts_its_flow_which_goes_on_by_itself() {
         (asked("hello"), "starts with a form"),
         (FlowStart::default(), "starts with a form"),
     ] {
-        let refused = app.start_flow(&flow.id, start).await.unwrap_err();
+        let refused = app.start_flow(&flow.summary.id, start).await.unwrap_err();
         assert_eq!(refused.code, ErrorCode::Invalid);
         assert!(refused.message.contains(says), "{}", refused.message);
     }
     assert_eq!(runs(&app, RunQuery::default()), [], "nothing was started");
 
-    let started = app.start_flow(&flow.id, filled(good)).await.unwrap();
+    let started = app.start_flow(&flow.summary.id, filled(good)).await.unwrap();
     assert_eq!(started.flow_name, "Access");
     let done = ended(&app, &started.id).await;
     assert_eq!(done.state, ExecutionState::Finished);
@@ -244,27 +244,30 @@ async fn a_message_starts_a_flow_that_is_asked_and_no_other() {
     let app = start(dir.path()).await;
     let chat = reply(&json!({"startInputType": "chatInput"}), "You said {{ question }}");
     let chat = app.import_flow(&chat, Some("Chat")).await.unwrap();
-    assert_eq!((chat.starts_by, &chat.form), (StartView::Chat, &None));
+    assert_eq!(
+        (chat.summary.starts_by, &chat.summary.form),
+        (StartView::Chat, &None)
+    );
     let gate = import_gate(&app, &FlowOptions::sync()).await;
-    assert_eq!(gate.starts_by, StartView::Webhook);
-    let ids: Vec<_> = gate.nodes.iter().map(|node| node.id.as_str()).collect();
+    assert_eq!(gate.summary.starts_by, StartView::Webhook);
+    let ids: Vec<_> = gate.summary.nodes.iter().map(|node| node.id.as_str()).collect();
     assert_eq!(
         ids[0], "startAgentflow_0",
         "settings of single steps go by these: {ids:?}"
     );
-    assert_eq!(gate.nodes.len(), gate.steps.len());
+    assert_eq!(gate.summary.nodes.len(), gate.summary.steps.len());
 
     for (flow, start) in [
-        (&chat.id, asked("  ")),
-        (&chat.id, filled(json!({}))),
-        (&gate.id, asked("hello")),
+        (&chat.summary.id, asked("  ")),
+        (&chat.summary.id, filled(json!({}))),
+        (&gate.summary.id, asked("hello")),
     ] {
         assert_eq!(
             app.start_flow(flow, start).await.unwrap_err().code,
             ErrorCode::Invalid
         );
     }
-    let started = app.start_flow(&chat.id, asked("hello")).await.unwrap();
+    let started = app.start_flow(&chat.summary.id, asked("hello")).await.unwrap();
     let done = ended(&app, &started.id).await;
     assert!(
         done.execution_data.contains("You said hello"),
@@ -288,7 +291,7 @@ async fn why_a_run_failed_is_said_without_its_secrets() {
         &json!({"customFunctionJavascriptFunction": "throw new Error('refused with ' + $vars.KEY)"}),
     );
     let flow = app.import_flow(&fails, Some("Fails")).await.unwrap();
-    let started = app.start_flow(&flow.id, asked("go")).await.unwrap();
+    let started = app.start_flow(&flow.summary.id, asked("go")).await.unwrap();
     assert_eq!(ended(&app, &started.id).await.state, ExecutionState::Error);
     let failed = runs(
         &app,
@@ -302,5 +305,53 @@ async fn why_a_run_failed_is_said_without_its_secrets() {
     assert!(
         error.contains("refused with [REDACTED]") && !error.contains("buildChatflow"),
         "for people: {error}"
+    );
+}
+
+/// Of several people who try a failed step again at once, one does.
+#[tokio::test]
+async fn a_failed_step_is_tried_again_once_at_a_time() {
+    let target = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", target.local_addr().unwrap());
+    let taken = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let calls = taken.clone();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((connection, _)) = target.accept().await {
+            // The first one gets no answer; those after it wait for one.
+            if calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0 {
+                held.push(connection);
+            }
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let app = start(dir.path()).await;
+    let text = flow(
+        &json!({ "startInputType": "chatInput" }),
+        "httpAgentflow",
+        &json!({ "method": "POST", "url": url }),
+    );
+    let id = app.import_flow(&text, Some("calls")).await.unwrap().summary.id;
+    let run = app.start_flow(&id, asked("now")).await.unwrap().id;
+    let failed = ended(&app, &run).await;
+    assert_eq!(failed.state, ExecutionState::Error);
+    assert_eq!(app.run(&run).unwrap().failed_step.as_deref(), Some("Step"));
+    let listed = runs(&app, RunQuery::default());
+    assert_eq!(listed[0].failed_step.as_deref(), Some("Step"), "lists say it too");
+
+    let tried = futures_util::future::join_all((0..8).map(|_| app.continue_execution(&run, None))).await;
+    let (went, refused): (Vec<_>, Vec<_>) = tried.into_iter().partition(Result::is_ok);
+    assert_eq!(went.len(), 1, "exactly one gets it going");
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().code, ErrorCode::NotWaiting);
+    }
+    until("the second call", || {
+        taken.load(std::sync::atomic::Ordering::SeqCst) == 2
+    })
+    .await;
+    let under_way = app.run(&run).unwrap();
+    assert_eq!(
+        (under_way.state, under_way.failed_step),
+        (ExecutionState::InProgress, None)
     );
 }

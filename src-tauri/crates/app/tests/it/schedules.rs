@@ -50,11 +50,15 @@ fn daily(cron: &str) -> String {
 }
 
 async fn import(app: &App, cron: &str) -> String {
-    app.import_flow(&daily(cron), Some("Clean up")).await.unwrap().id
+    app.import_flow(&daily(cron), Some("Clean up"))
+        .await
+        .unwrap()
+        .summary
+        .id
 }
 
 fn schedule(app: &App, flow: &str) -> ScheduleView {
-    app.flow(flow).unwrap().schedule.unwrap()
+    app.flow(flow).unwrap().summary.schedule.unwrap()
 }
 
 fn runs(app: &App) -> Vec<RunSummary> {
@@ -258,13 +262,14 @@ async fn a_schedule_that_cannot_be_used_is_told_and_cannot_be_changed() {
     let app = begin(dir.path(), &half_past_eight()).await;
     let flow = import(&app, "every morning").await;
     let view = app.flow(&flow).unwrap();
-    assert!(view.schedule.is_none());
+    assert!(view.summary.schedule.is_none());
     assert!(
-        view.problems
+        view.summary
+            .problems
             .iter()
             .any(|problem| problem.contains("every morning")),
         "{:?}",
-        view.problems
+        view.summary.problems
     );
     let refused = app
         .change_flow_schedule(&flow, ScheduleChange::default())

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use countersign_app::view::{ApprovalQuery, ApprovalSummary, FlowView};
 use countersign_app::{
-    App, Config, Error, Flags, Options, RandomIds, SystemClock, WebhookReply, WebhookRequest,
-    headless_notifier, keychain_of_this_system,
+    App, Config, Error, Flags, Options, PredictionRequest, RandomIds, SystemClock, WebhookReply,
+    WebhookRequest, headless_notifier, keychain_of_this_system,
 };
 use countersign_domain::Clock;
 use countersign_notify::Notifier;
@@ -59,11 +59,23 @@ pub(crate) async fn call(app: &App, flow: &str, body: Value) -> Result<Value, Er
             raw_body: Some(Bytes::from(raw)),
         })
         .await?;
-    Ok(match reply {
+    Ok(replied(reply))
+}
+
+/// The same for a flow that a message starts.
+pub(crate) async fn predict(app: &App, flow: &str, body: Value) -> Result<Value, Error> {
+    let flow_id = flow.to_owned();
+    app.predict(PredictionRequest { flow_id, body })
+        .await
+        .map(replied)
+}
+
+fn replied(reply: WebhookReply) -> Value {
+    match reply {
         WebhookReply::Done(body) => serde_json::from_slice(&body).unwrap(),
         WebhookReply::Accepted { chat_id } => json!({ "chatId": chat_id, "status": "PROCESSING" }),
         WebhookReply::Stream(_) => panic!("no flow of these tests streams"),
-    })
+    }
 }
 
 pub(crate) fn pending(app: &App) -> Vec<ApprovalSummary> {

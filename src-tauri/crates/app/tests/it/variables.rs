@@ -33,7 +33,7 @@ async fn flows_read_variables_and_secrets_are_shown_nowhere() {
     app.set_variable("KEY", change(VariableKind::Secret, "s3cret-value"))
         .await
         .unwrap();
-    let answer = call(&app, &flow.id, json!({})).await.unwrap();
+    let answer = call(&app, &flow.summary.id, json!({})).await.unwrap();
     assert_eq!(answer["text"], "hello s3cret-value {{ $vars.MISSING }}");
 
     let shown = serde_json::to_string(&app.variables()).unwrap();
@@ -56,7 +56,7 @@ async fn flows_read_variables_and_secrets_are_shown_nowhere() {
         assert!(!found, "{} holds the secret as it is", file.path().display());
     }
     let app = start(dir.path()).await;
-    let answer = call(&app, &flow.id, json!({})).await.unwrap();
+    let answer = call(&app, &flow.summary.id, json!({})).await.unwrap();
     assert_eq!(
         answer["text"], "hello s3cret-value {{ $vars.MISSING }}",
         "they outlive a restart"
@@ -81,8 +81,10 @@ async fn a_strict_flow_fails_on_a_reference_without_a_value_and_names_it() {
         strict: true,
         ..RunPolicy::default()
     };
-    app.set_flow_policy(&flow.id, strict.clone()).await.unwrap();
-    let error = call(&app, &flow.id, json!({})).await.unwrap_err();
+    app.set_flow_policy(&flow.summary.id, strict.clone())
+        .await
+        .unwrap();
+    let error = call(&app, &flow.summary.id, json!({})).await.unwrap_err();
     assert!(
         error.message.contains("{{ $vars.GREETING }}")
             && error.message.contains("directReplyMessage")
@@ -92,22 +94,28 @@ async fn a_strict_flow_fails_on_a_reference_without_a_value_and_names_it() {
     app.shutdown().await;
     let app = start(dir.path()).await;
     assert_eq!(
-        app.flow_policy(&flow.id).unwrap(),
+        app.flow_policy(&flow.summary.id).unwrap(),
         strict,
         "it outlives a restart"
     );
-    assert!(call(&app, &flow.id, json!({})).await.is_err());
+    assert!(call(&app, &flow.summary.id, json!({})).await.is_err());
 
     let unknown: RunPolicy =
         serde_json::from_value(json!({"steps": {"nothing_0": StepPolicy::default()}})).unwrap();
     assert_eq!(
-        app.set_flow_policy(&flow.id, unknown).await.unwrap_err().code,
+        app.set_flow_policy(&flow.summary.id, unknown)
+            .await
+            .unwrap_err()
+            .code,
         ErrorCode::Invalid
     );
     let never: RunPolicy =
         serde_json::from_value(json!({"steps": {"directReplyAgentflow_0": {"timeoutSeconds": 0}}})).unwrap();
     assert_eq!(
-        app.set_flow_policy(&flow.id, never).await.unwrap_err().code,
+        app.set_flow_policy(&flow.summary.id, never)
+            .await
+            .unwrap_err()
+            .code,
         ErrorCode::Invalid
     );
 }
@@ -117,7 +125,9 @@ async fn every_step_says_why_it_ran_or_did_not() {
     let dir = tempfile::tempdir().unwrap();
     let app = start(dir.path()).await;
     let flow = crate::support::import_gate(&app, &FlowOptions::sync()).await;
-    let stopped = call(&app, &flow.id, json!({ "item": "v1" })).await.unwrap();
+    let stopped = call(&app, &flow.summary.id, json!({ "item": "v1" }))
+        .await
+        .unwrap();
     let execution = stopped["executionId"].as_str().unwrap();
     let steps = serde_json::to_value(app.execution_steps(execution).unwrap()).unwrap();
     let of = |steps: &Value, state: &str| -> Vec<String> {
@@ -143,7 +153,7 @@ async fn every_step_says_why_it_ran_or_did_not() {
     assert_eq!(gate["ifApproved"][0], "Reply “released v1”");
 
     let answer = json!({"chatId": stopped["chatId"], "humanInput": {"type": "reject"}});
-    call(&app, &flow.id, answer).await.unwrap();
+    call(&app, &flow.summary.id, answer).await.unwrap();
     let steps = serde_json::to_value(app.execution_steps(execution).unwrap()).unwrap();
     let skipped = of(&steps, "skipped");
     assert_eq!(skipped.len(), 1, "{steps}");

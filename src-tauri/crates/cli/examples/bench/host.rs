@@ -100,15 +100,7 @@ impl Host {
 
     /// Resident memory in KiB.
     pub(crate) fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .expect("a resident size");
-        line.split_whitespace()
-            .nth(1)
-            .and_then(|size| size.parse().ok())
-            .expect("a number")
+        memory_of(&self.child)
     }
 
     /// Ends it in order.
@@ -142,4 +134,17 @@ fn first_line(mut command: Command) -> (Child, String, Duration) {
         .read_line(&mut line)
         .expect("its first line");
     (child, line, started.elapsed())
+}
+
+/// Resident memory of a process in KiB.
+pub(crate) fn memory_of(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("Linux");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .expect("a resident size");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|size| size.parse().ok())
+        .expect("a number")
 }

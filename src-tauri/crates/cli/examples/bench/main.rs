@@ -1,6 +1,7 @@
 //! The figures of the product, as ratios in one run on one machine. `script/bench` builds and starts this.
 //!
-//! `bench HOST BARE [SECONDS]`: HOST is the command `countersign`, BARE the server crate's example of that name.
+//! `bench HOST BARE DESKTOP [SECONDS]`: HOST is the command `countersign`, BARE the server crate's example of that name,
+//! DESKTOP the desktop application.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -9,6 +10,7 @@
     reason = "a measurement that cannot go on must stop and say why"
 )]
 
+mod desktop;
 mod host;
 mod load;
 mod storage;
@@ -47,9 +49,10 @@ struct Figure {
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: bench HOST BARE [SECONDS]";
+    let usage = "usage: bench HOST BARE DESKTOP [SECONDS]";
     let host: PathBuf = arguments.next().expect(usage).into();
     let bare: PathBuf = arguments.next().expect(usage).into();
+    let desktop: PathBuf = arguments.next().expect(usage).into();
     let seconds: u64 = arguments
         .next()
         .map_or(5, |seconds| seconds.parse().expect(usage));
@@ -66,6 +69,7 @@ fn main() {
         figures
     });
     figures.extend(idle(&host));
+    figures.push(without_window(&desktop));
     figures.extend(runtime.block_on(large(&host)));
 
     println!();
@@ -218,6 +222,19 @@ fn idle(host: &std::path::Path) -> Vec<Figure> {
             reached: ready < 0.150,
         },
     ]
+}
+
+/// The desktop application with nothing but its tray icon.
+fn without_window(binary: &std::path::Path) -> Figure {
+    let memory = desktop::memory_without_window(binary);
+    Figure {
+        name: "desktop application without its window",
+        ours: format!("{:.1} MiB", memory as f64 / 1024.0),
+        reference: String::new(),
+        ratio: String::new(),
+        goal: "< 120 MiB".to_owned(),
+        reached: memory < 120 * 1024,
+    }
 }
 
 /// A host that starts with many approvals waiting.

@@ -140,7 +140,7 @@ impl Outbox for Memory {
             Ok(Some(Started {
                 callback: callback.clone(),
                 body: BODY.to_owned(),
-                secret: Secret::new("cb_demo").ok(),
+                secret: Ok(Secret::new("cb_demo").ok()),
             }))
         })
     }

@@ -44,6 +44,7 @@ fn callback(ids: &dyn Ids, execution: ExecutionId, url: &str, now: Timestamp) ->
         kind: CallbackKind::Success,
         url: url.to_owned(),
         url_source: UrlSource::Operator,
+        signed: false,
         state: CallbackState::Waiting,
         attempts: Vec::new(),
         created_at: now,

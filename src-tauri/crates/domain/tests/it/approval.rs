@@ -1,11 +1,15 @@
 //! One answer a question, bound to what was shown.
 
+use countersign_domain::json::{Beyond, DEEPEST};
 use countersign_domain::{
-    Approval, ApprovalId, ApprovalState, Decision, ExecutionId, FlowId, Ids, Outcome, Question, RandomIds,
-    SequentialIds, Surface, Timestamp, payload_facts,
+    ARGUMENTS_LIMIT, Approval, ApprovalId, ApprovalState, ArgumentsRefused, AskedCall, Decision, ExecutionId,
+    FlowId, Ids, Outcome, Question, RandomIds, SequentialIds, Surface, Timestamp, payload_facts,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+/// What [`question`] hashed to before questions carried calls.
+const HASH_BEFORE_CALLS: &str = "5feabd3da6daa8a0c9370c445e6469ac469941b01f660a6ce4fa07617f5e5363";
 
 /// Always the same id.
 fn fixed_id() -> ApprovalId {
@@ -17,6 +21,7 @@ fn question() -> Question {
         title: "Deploy api v2?".to_owned(),
         body: "to **production**".to_owned(),
         feedback_enabled: true,
+        call: None,
         payload_hash: payload_facts(&json!({"body": {"service": "api"}})).0,
         payload_bytes: 26,
         if_approved: vec!["Reply “released”".to_owned()],
@@ -68,7 +73,7 @@ prop_compose! {
         at in 0_i64..4_000_000_000_000,
     ) -> Decision {
         Decision {
-            outcome, feedback, surface, person,
+            outcome, feedback, arguments: None, surface, person,
             decided_at: Timestamp::from_millis(at),
             content_hash: pending().content_hash,
         }
@@ -216,6 +221,112 @@ fn every_part_of_what_is_shown_is_in_the_hash() {
         hash,
         shown.hash(ApprovalId::from_uuid(RandomIds.random())),
         "the hash of one approval must not fit another"
+    );
+}
+
+fn about(tool: &str, arguments: Value) -> Question {
+    let call = AskedCall {
+        tool: tool.to_owned(),
+        arguments,
+    };
+    Question {
+        call: Some(call),
+        ..question()
+    }
+}
+
+#[test]
+fn the_call_is_in_the_hash_and_a_question_without_one_keeps_its_hash() {
+    let id = fixed_id();
+    assert_eq!(
+        question().hash(id).as_str(),
+        HASH_BEFORE_CALLS,
+        "a stored approval keeps the hash that its answer names"
+    );
+    let pay = about("pay", json!({"amount": 7}));
+    let others = [
+        ("no call", question()),
+        ("another tool", about("payx", json!({"amount": 7}))),
+        ("another argument", about("pay", json!({"amount": 70}))),
+        ("another type", about("pay", json!({"amount": "7"}))),
+        ("a moved border", about("pay{", json!("\"amount\":7}"))),
+    ];
+    for (what, other) in others {
+        assert_ne!(pay.hash(id), other.hash(id), "{what}");
+    }
+    let text = serde_json::to_string(&pay).expect("a question can be written");
+    let read: Question = serde_json::from_str(&text).expect("and read");
+    assert_eq!((read.hash(id), &read), (pay.hash(id), &pay));
+}
+
+#[test]
+fn what_was_stored_before_there_were_calls_still_reads() {
+    let mut stored = serde_json::to_value(pending()).expect("an approval can be written");
+    assert_eq!(
+        stored["question"].get("call"),
+        None,
+        "it is written as it was written then"
+    );
+    stored["decision"] = json!({"outcome": "approve", "surface": "inbox", "decidedAt": "2026-01-02T03:04:05Z",
+        "contentHash": stored["contentHash"]});
+    let read: Approval = serde_json::from_value(stored.clone()).expect("it reads");
+    assert_eq!(
+        (&read.question.call, read.content_hash),
+        (&None, pending().content_hash)
+    );
+    assert_eq!(read.decision.expect("a decision").arguments, None);
+}
+
+#[test]
+fn arguments_come_only_with_yes_to_a_call_and_only_if_they_differ() {
+    let call = AskedCall {
+        tool: "pay".to_owned(),
+        arguments: json!({"amount": 7, "to": "Ann"}),
+    };
+    let changed = |call: Option<&AskedCall>, outcome, arguments: Value| {
+        AskedCall::changed(call, outcome, Some(arguments))
+    };
+    let other = json!({"amount": 8, "to": "Ann"});
+    assert_eq!(
+        changed(Some(&call), Outcome::Approve, other.clone()),
+        Ok(Some(other.clone()))
+    );
+    let equal = json!({"to": "Ann", "amount": 7});
+    assert_eq!(
+        changed(Some(&call), Outcome::Approve, equal),
+        Ok(None),
+        "the order of names means nothing"
+    );
+    for outcome in [Outcome::Approve, Outcome::Reject] {
+        assert_eq!(AskedCall::changed(Some(&call), outcome, None), Ok(None));
+        assert_eq!(AskedCall::changed(None, outcome, None), Ok(None));
+        assert_eq!(
+            changed(None, outcome, other.clone()),
+            Err(ArgumentsRefused::NoCall)
+        );
+    }
+    assert_eq!(
+        changed(Some(&call), Outcome::Reject, other),
+        Err(ArgumentsRefused::NotApproved)
+    );
+    for wrong in [json!(null), json!([1]), json!("{}"), json!(7), json!(true)] {
+        assert_eq!(
+            changed(Some(&call), Outcome::Approve, wrong.clone()),
+            Err(ArgumentsRefused::NoObject),
+            "{wrong}"
+        );
+    }
+    let nested = |depth: usize| (1..depth).fold(json!({}), |inner, _| json!({ "in": inner }));
+    assert!(changed(Some(&call), Outcome::Approve, nested(DEEPEST)).is_ok());
+    assert_eq!(
+        changed(Some(&call), Outcome::Approve, nested(DEEPEST + 1)),
+        Err(ArgumentsRefused::Beyond(Beyond::Depth))
+    );
+    let long = |length: usize| json!({ "a": "x".repeat(length - r#"{"a":""}"#.len()) });
+    assert!(changed(Some(&call), Outcome::Approve, long(ARGUMENTS_LIMIT)).is_ok());
+    assert_eq!(
+        changed(Some(&call), Outcome::Approve, long(ARGUMENTS_LIMIT + 1)),
+        Err(ArgumentsRefused::TooLong)
     );
 }
 

@@ -1,7 +1,8 @@
 //! Text from strangers cannot hide or disguise what is asked.
 
-use countersign_domain::{display_line, display_text};
+use countersign_domain::{display_json, display_line, display_text};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 /// Everything that a title must not contain (anchors: webhook security, table B "Prompt disguise").
 fn disguise(c: char) -> bool {
@@ -43,6 +44,17 @@ proptest! {
         prop_assert!(!shown.chars().any(|c| disguise(c) && c != '\n' && c != '\t'), "{:?}", shown);
         let visible = |text: &str| text.chars().filter(|c| !disguise(*c)).collect::<String>();
         prop_assert_eq!(visible(&shown), visible(&text).replace(['\u{2060}', '\u{2061}', '\u{2062}', '\u{2063}', '\u{2064}', '\u{2065}'], ""), "nothing visible is lost");
+    }
+}
+
+proptest! {
+    #[test]
+    fn shown_json_disguises_nothing_and_is_the_value(name in hostile(), text in hostile()) {
+        let value = json!({ name: [text] });
+        let shown = display_json(&value);
+        prop_assert!(!shown.chars().any(|c| disguise(c) && c != '\n'), "{:?}", shown);
+        let read: Value = serde_json::from_str(&shown).expect("it is JSON");
+        prop_assert_eq!(read, value);
     }
 }
 

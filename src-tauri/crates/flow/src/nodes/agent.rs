@@ -4,12 +4,12 @@
 //! it has so far is kept in the run, so that a kill repeats at most the step that was under way.
 //!
 //! A tool can be put behind a person (semantics §11). Then each call of it is an approval of its own: yes carries out
-//! that call and no other, no gives the model what the person said in the place of a result. Calls of other tools are
-//! carried out first.
+//! that call and no other, with the arguments as the person has changed them if they did, no gives the model what the
+//! person said in the place of a result. Calls of other tools are carried out first.
 
 use std::collections::BTreeMap;
 
-use countersign_domain::Outcome as Answered;
+use countersign_domain::{AskedCall, Outcome as Answered};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ use super::{At, Decision, Nature, Node, Outcome, Question, Ran, Step};
 use crate::document::DocumentNode;
 use crate::js;
 use crate::lenient;
-use crate::model::{AskedCall, ModelChoice, ModelMessage, ModelReply, ToolCall};
+use crate::model::{ModelChoice, ModelMessage, ModelReply, ToolCall};
 use crate::refusal::Problem;
 use crate::run::RunScope;
 use crate::template::{Field, Scope};
@@ -201,6 +201,12 @@ impl Node for Agent {
         fields
     }
 
+    fn degraded(&self) -> Vec<String> {
+        let mut degraded = self.conversation.degraded();
+        degraded.extend(self.tools.iter().flat_map(|tool| tool.tool.degraded()));
+        degraded
+    }
+
     fn model(&self) -> Option<&ModelChoice> {
         self.conversation.model.as_ref()
     }
@@ -263,7 +269,7 @@ impl Agent {
         if let (Some(decision), Some(place)) = (at.decision, work.asked.take()) {
             match decision.outcome {
                 Answered::Approve => {
-                    self.carry_out(&scope, &mut work, place).await;
+                    self.carry_out(&scope, &mut work, place, Some(decision)).await;
                     return again(&work);
                 }
                 Answered::Reject => self.turn_down(&mut work, place, decision),
@@ -279,7 +285,7 @@ impl Agent {
             })
         };
         if let Some(place) = open(false) {
-            self.carry_out(&scope, &mut work, place).await;
+            self.carry_out(&scope, &mut work, place, None).await;
             return again(&work);
         }
         if let Some(place) = open(true) {
@@ -297,17 +303,23 @@ impl Agent {
         self.tool(&call.name).is_some_and(|tool| tool.gated)
     }
 
-    /// Carries out a call. What goes wrong is told to the model, which may know another way.
-    async fn carry_out(&self, scope: &RunScope<'_>, work: &mut Work, place: usize) {
+    /// Carries out a call, with the arguments of the decision that allowed it if that changed them. What goes wrong is
+    /// told to the model, which may know another way.
+    async fn carry_out(
+        &self,
+        scope: &RunScope<'_>,
+        work: &mut Work,
+        place: usize,
+        decision: Option<&Decision>,
+    ) {
         let Some(call) = work.calls.get(place).cloned() else {
             return;
         };
+        let changed = decision.and_then(|decision| Some((decision, decision.arguments.as_ref()?)));
+        let arguments = changed.map_or(&call.arguments, |(_, arguments)| arguments);
         let key = format!("{}:{}.{place}", scope.idempotency_key(), work.rounds);
         let (result, shows_sources) = match self.tool(&call.name) {
-            Some(own) => (
-                own.tool.call(scope, &call.arguments, key).await,
-                own.shows_sources,
-            ),
+            Some(own) => (own.tool.call(scope, arguments, key).await, own.shows_sources),
             None => {
                 let names: Vec<&str> = self.tools.iter().map(|tool| tool.tool.name.as_str()).collect();
                 let why = format!(
@@ -320,7 +332,10 @@ impl Agent {
         };
         let mut used = Map::new();
         used.insert("tool".to_owned(), call.name.into());
-        used.insert("toolInput".to_owned(), call.arguments);
+        used.insert("toolInput".to_owned(), arguments.clone());
+        if changed.is_some() {
+            used.insert("requestedToolInput".to_owned(), call.arguments.clone());
+        }
         let told = match result {
             Ok(Found { content, documents }) => {
                 let text = match &content {
@@ -340,6 +355,10 @@ impl Agent {
                 format!("Error: {error}")
             }
         };
+        let told = match changed {
+            Some((decision, arguments)) => format!("{}\n{told}", changed_words(decision, arguments)),
+            None => told,
+        };
         work.used.push(Value::Object(used));
         work.results.insert(place, told);
     }
@@ -349,8 +368,7 @@ impl Agent {
         let Some(call) = work.calls.get(place) else {
             return;
         };
-        let note = decision.feedback.as_ref().filter(|note| js::truthy(Some(note)));
-        let note = note.map(|note| js::text(note).into_owned());
+        let note = note_of(decision);
         let told = match &note {
             Some(note) => format!("A person did not allow this call, and it was not made. They say: {note}"),
             None => "A person did not allow this call, and it was not made.".to_owned(),
@@ -433,7 +451,7 @@ impl Agent {
                 work.answer = Some(reply);
                 return again(&work);
             }
-            return Ok(Outcome::Ran(self.ran(scope, work, reply, None, streams)));
+            return Ok(Outcome::Ran(self.ran(scope, work, reply, None, streams)?));
         }
         work.turns.push(ModelMessage::Assistant {
             content: reply.content,
@@ -452,7 +470,7 @@ impl Agent {
     ) -> Result<Outcome, String> {
         let model = self.conversation.chosen()?;
         let Some(form) = Form::read(&self.conversation.structured(scope))? else {
-            return Ok(Outcome::Ran(self.ran(scope, work, answer, None, false)));
+            return Ok(Outcome::Ran(self.ran(scope, work, answer, None, false)?));
         };
         let content = format!(
             "Put the following answer into the form that is asked for. Add nothing to it.\n\n{}",
@@ -467,7 +485,7 @@ impl Agent {
         let reply = ask(model, scope, asking).await?;
         work.count(&reply);
         let parsed = form.parse(&reply.content)?;
-        Ok(Outcome::Ran(self.ran(scope, work, reply, Some(parsed), false)))
+        Ok(Outcome::Ran(self.ran(scope, work, reply, Some(parsed), false)?))
     }
 
     fn available(&self) -> Value {
@@ -490,7 +508,7 @@ impl Agent {
         mut reply: ModelReply,
         parsed: Option<Map<String, Value>>,
         was_told: bool,
-    ) -> Ran {
+    ) -> Result<Ran, String> {
         if work.input_tokens + work.output_tokens > 0 {
             reply.usage = Some(json!({
                 "input_tokens": work.input_tokens,
@@ -542,6 +560,26 @@ impl Work {
         self.input_tokens += tokens("input_tokens");
         self.output_tokens += tokens("output_tokens");
     }
+}
+
+/// What a person said with their answer.
+fn note_of(decision: &Decision) -> Option<String> {
+    let note = decision.feedback.as_ref().filter(|note| js::truthy(Some(note)));
+    note.map(|note| js::text(note).into_owned())
+}
+
+/// What the model is told in front of the result of a call whose arguments a person has changed.
+///
+/// The message in which the model wanted the call stays as it was. Providers take a conversation in which the model's own
+/// turns are what it said (some sign them), and a model that read other arguments there as its own would take them for
+/// its own idea; one that is told nothing would report what it had asked for as done.
+fn changed_words(decision: &Decision, arguments: &Value) -> String {
+    let arguments = shortened(arguments.to_string());
+    let note = note_of(decision).map_or_else(String::new, |note| format!(" They say: {note}"));
+    format!(
+        "A person changed the arguments before allowing this call. It was not made with your arguments but with \
+         {arguments}.{note} What it gave:"
+    )
 }
 
 fn as_value(work: &Work) -> Result<Value, String> {

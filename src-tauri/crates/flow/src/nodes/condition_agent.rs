@@ -84,6 +84,10 @@ impl Node for ConditionAgent {
         ])
     }
 
+    fn degraded(&self) -> Vec<String> {
+        self.conversation.degraded()
+    }
+
     fn model(&self) -> Option<&ModelChoice> {
         self.conversation.model.as_ref()
     }

@@ -20,6 +20,14 @@ use crate::template::Field;
 const WINDOW: usize = 20;
 const TOKENS: usize = 2000;
 
+/// What the editor offers as memory.
+const MEMORY_TYPES: [&str; 4] = [
+    "allMessages",
+    "windowSize",
+    "conversationSummary",
+    "conversationSummaryBuffer",
+];
+
 /// How many characters make a token, roughly: the tokenizers differ from model to model.
 const CHARACTERS_A_TOKEN: usize = 4;
 
@@ -111,6 +119,8 @@ pub(super) struct Conversation {
     pub(super) model: Option<ModelChoice>,
     messages: Option<Field>,
     memory: Memory,
+    /// The type of its memory, where that is none that is known.
+    unknown_memory: Option<String>,
     user_message: Option<Field>,
     structured: Option<Field>,
     updates: Updates,
@@ -182,6 +192,13 @@ impl Conversation {
             model: model_of(node, names.model, names.config),
             messages: rows(names.messages, "content"),
             memory: Memory::read(node, names),
+            unknown_memory: node
+                .inputs
+                .get(names.memory_type)
+                .and_then(Value::as_str)
+                .filter(|kind| !kind.is_empty() && !MEMORY_TYPES.contains(kind))
+                .filter(|_| js::truthy(node.inputs.get(names.enable_memory)))
+                .map(str::to_owned),
             user_message: node.filled_field(names.user_message),
             structured: rows(names.structured, "description"),
             updates: Updates::read(node, names.update_state),
@@ -199,6 +216,22 @@ impl Conversation {
         ]);
         fields.extend(self.updates.fields(self.names.update_state));
         fields
+    }
+
+    /// What its memory does otherwise than the editor says.
+    pub(super) fn degraded(&self) -> Vec<String> {
+        let mut degraded = Vec::new();
+        if let Some(kind) = &self.unknown_memory {
+            degraded.push(format!(
+                "has the memory “{kind}”, which is not known here. It remembers the whole chat."
+            ));
+        }
+        if matches!(self.memory, Memory::SummaryAndLast(_)) {
+            degraded.push(format!(
+                "remembers as much as fits into a number of tokens. Here {CHARACTERS_A_TOKEN} characters count as one,                  because the tokens of the model are not known."
+            ));
+        }
+        degraded
     }
 
     /// The rows that describe the form of the answer.
@@ -292,7 +325,12 @@ impl Conversation {
     }
 
     /// The record of an answer, and what it changes.
-    pub(super) fn ran(&self, scope: &RunScope<'_>, messages: &[Value], answered: ModelAnswer) -> Ran {
+    pub(super) fn ran(
+        &self,
+        scope: &RunScope<'_>,
+        messages: &[Value],
+        answered: ModelAnswer,
+    ) -> Result<Ran, String> {
         let ModelAnswer {
             reply,
             parsed,
@@ -314,14 +352,14 @@ impl Conversation {
         output.extend(more);
         let mut said = self.said_before(scope);
         said.push(self.said(scope, &content));
-        Ran {
-            state: self.updates.apply(scope, &content),
+        Ok(Ran {
+            state: self.updates.apply(scope, &content)?,
             said,
             ..Ran::new(
                 Body::json(self.input(scope, messages)),
                 Body::json(Value::Object(output)),
             )
-        }
+        })
     }
 
     /// What began the run, for the chat, if this node is the first to say something in it.

@@ -9,7 +9,7 @@ use crate::lenient;
 use crate::record::Body;
 use crate::refusal::Problem;
 use crate::run::RunScope;
-use crate::script::Script;
+use crate::script::{self, Script};
 use crate::state::Updates;
 use crate::template::{Field, Scope};
 
@@ -52,6 +52,10 @@ impl Node for CustomFunction {
         fields
     }
 
+    fn degraded(&self) -> Vec<String> {
+        script::missing(&self.code, "its code").into_iter().collect()
+    }
+
     fn in_words(&self, label: &str, _scope: &dyn Scope) -> String {
         format!("Run the code of “{label}”")
     }
@@ -67,28 +71,28 @@ impl Node for CustomFunction {
             };
             let returned = scope.host.script(script).await;
             let returned = returned.map_err(|error| format!("{FAILED}{error}"))?;
-            Ok(Outcome::Ran(self.ran(&scope, variables, returned)))
+            Ok(Outcome::Ran(self.ran(&scope, variables, returned)?))
         }))
     }
 }
 
 impl CustomFunction {
-    fn ran(&self, scope: &RunScope<'_>, variables: Value, returned: Option<Value>) -> Ran {
+    fn ran(&self, scope: &RunScope<'_>, variables: Value, returned: Option<Value>) -> Result<Ran, String> {
         let content = returned.map(content);
         let text = content.as_ref().map(js::text).unwrap_or_default();
         if scope.is_last() && !text.is_empty() {
             scope.say_token(&text);
         }
-        let state = self.updates.apply(scope, &text);
+        let state = self.updates.apply(scope, &text)?;
         let mut output = Map::with_capacity(1);
         if let Some(content) = content {
             output.insert("content".to_owned(), content);
         }
         let input = json!({"inputVariables": variables, "code": self.code});
-        Ran {
+        Ok(Ran {
             state,
             ..Ran::new(Body::json(input), Body::json(Value::Object(output)))
-        }
+        })
     }
 }
 

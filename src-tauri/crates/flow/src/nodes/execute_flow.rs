@@ -27,6 +27,10 @@ struct ExecuteFlow {
     flow: Option<String>,
     input: Option<Field>,
     overrides: Option<Field>,
+    /// Whether they override anything.
+    overrides_something: bool,
+    /// Whether the node names a server on which the flow would be called.
+    elsewhere: bool,
     /// Whether the answer counts as said by the user; else by the assistant.
     as_user: bool,
     updates: Updates,
@@ -40,6 +44,12 @@ pub(super) fn read(node: &DocumentNode) -> Result<Box<dyn Node>, Problem> {
             .map(str::to_owned),
         input: node.field("executeFlowInput"),
         overrides: node.field("executeFlowOverrideConfig"),
+        overrides_something: match node.inputs.get("executeFlowOverrideConfig") {
+            Some(Value::String(text)) => !matches!(js::trim(text), "" | "{}"),
+            Some(Value::Object(fields)) => !fields.is_empty(),
+            _ => false,
+        },
+        elsewhere: text("executeFlowBaseURL").is_some_and(|url| !js::trim(url).is_empty()),
         as_user: text("executeFlowReturnResponseAs") == Some("userMessage"),
         updates: Updates::read(node, "executeFlowUpdateState"),
     }))
@@ -53,6 +63,23 @@ impl Node for ExecuteFlow {
         ]);
         fields.extend(self.updates.fields("executeFlowUpdateState"));
         fields
+    }
+
+    fn degraded(&self) -> Vec<String> {
+        let mut degraded = Vec::new();
+        if self.overrides_something {
+            degraded.push(
+                "overrides settings of the flow that it calls. Here they are not overridden: the flow runs as it is."
+                    .to_owned(),
+            );
+        }
+        if self.elsewhere {
+            degraded.push(
+                "names another server for the flow that it calls. Here the flow of this id is called in this program."
+                    .to_owned(),
+            );
+        }
+        degraded
     }
 
     fn calls(&self) -> Option<&str> {
@@ -76,7 +103,7 @@ impl Node for ExecuteFlow {
             return Err("this step called no flow".to_owned());
         };
         let text = result.unwrap_or_else(|message| error_text(500, &format!("{RUN_FAILED}{message}")));
-        Ok(self.ran(scope, input, &question, text))
+        self.ran(scope, input, &question, text)
     }
 }
 
@@ -109,7 +136,7 @@ impl ExecuteFlow {
         let input = Body::json(json!({"messages": [{"role": "user", "content": question}]}));
         let refused = |status: u16, message: String| {
             let text = error_text(status, &message);
-            Ok(Outcome::Ran(self.ran(scope, input.clone(), &question, text)))
+            Ok(Outcome::Ran(self.ran(scope, input.clone(), &question, text)?))
         };
         let Some(flow) = scope.host.called_flow(id) else {
             return refused(404, format!("Chatflow {id} not found in the database!"));
@@ -131,7 +158,7 @@ impl ExecuteFlow {
         })
     }
 
-    fn ran(&self, scope: &RunScope<'_>, input: Body, question: &str, text: String) -> Ran {
+    fn ran(&self, scope: &RunScope<'_>, input: Body, question: &str, text: String) -> Result<Ran, String> {
         let mut said = Vec::with_capacity(2);
         if scope.is_first() {
             said.push(Said::new(Role::User, question.into()));
@@ -141,14 +168,14 @@ impl ExecuteFlow {
         if scope.is_last() {
             scope.say_token(&text);
         }
-        let state = self.updates.apply(scope, &text);
+        let state = self.updates.apply(scope, &text)?;
         let mut output = Map::with_capacity(1);
         output.insert("content".to_owned(), text.into());
-        Ran {
+        Ok(Ran {
             state,
             said,
             ..Ran::new(input, Body::json(Value::Object(output)))
-        }
+        })
     }
 }
 

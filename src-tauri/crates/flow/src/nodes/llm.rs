@@ -36,6 +36,10 @@ impl Node for Llm {
         self.conversation.fields()
     }
 
+    fn degraded(&self) -> Vec<String> {
+        self.conversation.degraded()
+    }
+
     fn model(&self) -> Option<&ModelChoice> {
         self.conversation.model.as_ref()
     }
@@ -81,6 +85,6 @@ impl Llm {
             was_told: streams,
             more: Map::new(),
         };
-        Ok(Outcome::Ran(conversation.ran(&scope, &messages, answered)))
+        Ok(Outcome::Ran(conversation.ran(&scope, &messages, answered)?))
     }
 }

@@ -100,7 +100,7 @@ impl LoopBack {
                 ),
             }
         };
-        let state = self.updates.apply_in_loop(&at.scope, &content);
+        let state = self.updates.apply_in_loop(&at.scope, &content)?;
         if !goes_back {
             at.scope.say_token(&content);
         }

@@ -23,7 +23,7 @@ pub use execute_flow::RUN_FAILED;
 use std::fmt;
 use std::sync::Arc;
 
-use countersign_domain::Outcome as Answered;
+use countersign_domain::{AskedCall, Outcome as Answered};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -31,13 +31,19 @@ use uuid::Uuid;
 use crate::document::DocumentNode;
 use crate::graph::Outputs;
 use crate::host::{CalledFlow, HostFuture};
-use crate::model::{AskedCall, ModelChoice};
+use crate::model::ModelChoice;
 use crate::record::{Body, NodeFacts};
 use crate::refusal::{Problem, ProblemKind};
 use crate::run::{RunScope, Said};
 use crate::template::{Field, Scope};
 
 pub(crate) const START: &str = "startAgentflow";
+
+/// The kind of a Retriever.
+pub(crate) const RETRIEVER: &str = "retrieverAgentflow";
+
+/// The kind of an HTTP step.
+pub(crate) const HTTP: &str = "httpAgentflow";
 pub(crate) const STICKY_NOTE: &str = "stickyNoteAgentflow";
 pub(crate) const HUMAN_INPUT: &str = "humanInputAgentflow";
 pub(crate) const ITERATION: &str = "iterationAgentflow";
@@ -81,7 +87,7 @@ const KINDS: [Kind; 15] = [
         "Condition Agent",
         condition_agent::read,
     ),
-    kind("httpAgentflow", "HTTP", http::read),
+    kind(HTTP, "HTTP", http::read),
     kind(
         "customFunctionAgentflow",
         "Custom Function",
@@ -93,7 +99,7 @@ const KINDS: [Kind; 15] = [
     kind("llmAgentflow", "LLM", llm::read),
     kind("agentAgentflow", "Agent", agent::read),
     kind("toolAgentflow", "Tool", tool::read),
-    kind("retrieverAgentflow", "Retriever", retriever::read),
+    kind(RETRIEVER, "Retriever", retriever::read),
 ];
 
 /// The editor's name for a kind, `data.name` of the document.
@@ -175,6 +181,11 @@ pub(crate) trait Node: fmt::Debug + Send + Sync {
 
     /// What it uses that is not there, in words.
     fn lacks(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// What of it works less well here, or is left out, in sentences that the step's name goes before.
+    fn degraded(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -298,6 +309,9 @@ pub(crate) struct Decision {
     pub(crate) outcome: Answered,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) feedback: Option<Value>,
+    /// What the tool is called with in place of what was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) arguments: Option<Value>,
     pub(crate) start_node_id: String,
 }
 

@@ -87,7 +87,7 @@ impl Node for Retriever {
             if scope.is_last() {
                 scope.say_token(&content);
             }
-            let state = self.updates.apply(&scope, &content);
+            let state = self.updates.apply(&scope, &content)?;
             let output = Map::from_iter([("content".to_owned(), content.into())]);
             Ok(Outcome::Ran(Ran {
                 state,

@@ -64,6 +64,10 @@ impl Node for ToolNode {
         fields
     }
 
+    fn degraded(&self) -> Vec<String> {
+        self.tool.iter().flat_map(Tool::degraded).collect()
+    }
+
     fn lacks(&self) -> Vec<&str> {
         self.tool.iter().filter_map(Tool::lacks).collect()
     }
@@ -104,7 +108,7 @@ impl Node for ToolNode {
             if scope.is_last() {
                 scope.say_token(&text);
             }
-            let state = self.updates.apply(&scope, &text);
+            let state = self.updates.apply(&scope, &text)?;
             Ok(Outcome::Ran(Ran {
                 state,
                 ..Ran::new(

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::step::Times;
-use super::{Advance, Answer, AnswerError, Names, PastMessage, Phase, Run, Trigger};
+use super::{Advance, Answer, AnswerError, Names, PastMessage, Phase, RetryError, Run, Trigger, Undone};
 use crate::host::{CalledFlow, Host};
 use crate::nodes::{self, Returned};
 use crate::plan::Plan;
@@ -26,6 +26,9 @@ pub(super) struct Child {
     began: Timestamp,
     work: Work,
     run: Run,
+    /// How many records of the run the one around it has already: those until it failed and was tried again.
+    #[serde(default)]
+    handed_over: usize,
     /// The plan of a called flow. Not stored: the document's hash is.
     #[serde(skip)]
     plan: Option<Plan>,
@@ -95,6 +98,7 @@ impl Child {
                 question,
             },
             run,
+            handed_over: 0,
             plan: Some(flow.plan),
         }
     }
@@ -124,8 +128,27 @@ impl Child {
                 key,
             },
             run,
+            handed_over: 0,
             plan: None,
         })
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.run.phase, Phase::Failed { .. })
+    }
+
+    /// Where the run inside failed, if it can be taken up again there.
+    pub(super) fn failed_step(&self) -> Option<String> {
+        self.run.failed_step()
+    }
+
+    /// Puts the run inside back to work.
+    pub(super) fn retry(&mut self, outer: &Plan, host: &dyn Host) -> Result<(), RetryError> {
+        let plan = self.plan(outer, host).ok_or(RetryError::OtherPlan)?;
+        if self.has_failed() {
+            self.run.retry(&plan, host)?;
+        }
+        Ok(())
     }
 
     /// The plan of the run inside.
@@ -213,7 +236,9 @@ impl Run {
                 ended: host.now(),
             };
             let message = "The document of the flow that was called is not there any more".to_owned();
-            return self.step_failed(plan, host, child.node, message, times);
+            let mut undone = Undone::new(child.node);
+            undone.child = Some(child);
+            return self.step_failed(plan, host, message, times, vec![undone]);
         };
         // A called flow sees nothing of its caller; the nodes of an Iteration see the steps around it.
         let outer = matches!(child.work, Work::Items { .. }).then_some(&*self);
@@ -259,12 +284,31 @@ impl Run {
         }
     }
 
-    fn child_ended(&mut self, plan: &Plan, host: &dyn Host, child: Child, error: Option<String>) -> Advance {
+    fn child_ended(
+        &mut self,
+        plan: &Plan,
+        host: &dyn Host,
+        mut child: Child,
+        error: Option<String>,
+    ) -> Advance {
         let times = Times {
             began: child.began,
             ended: host.now(),
         };
         let text = child.run.final_text();
+        if let Some(message) = &error
+            && let Work::Items { at, .. } = child.work
+            && plan.policy(child.node).stop_on_item_error
+        {
+            let message = format!("Item {}: {message}", at + 1);
+            self.state = child.run.state.clone();
+            let fresh = child.run.records.iter().skip(child.handed_over).cloned();
+            self.records.extend(fresh);
+            child.handed_over = child.run.records.len();
+            let mut undone = Undone::new(child.node);
+            undone.child = Some(Box::new(child));
+            return self.step_failed(plan, host, message, times, vec![undone]);
+        }
         match child.work {
             Work::Flow { question, .. } => {
                 let input = Body::json(child.input);
@@ -282,12 +326,9 @@ impl Run {
                 key,
             } => {
                 self.state = child.run.state.clone();
-                self.records.extend(child.run.records.into_list());
+                let fresh = child.run.records.into_list().into_iter().skip(child.handed_over);
+                self.records.extend(fresh);
                 match error {
-                    Some(message) if plan.policy(child.node).stop_on_item_error => {
-                        let message = format!("Item {}: {message}", at + 1);
-                        return self.step_failed(plan, host, child.node, message, times);
-                    }
                     Some(message) => results.push(format!("Error in iteration {}: {message}", at + 1)),
                     None if text.is_empty() => {}
                     None => results.push(text),
@@ -312,6 +353,7 @@ impl Run {
                         key,
                     },
                     run,
+                    handed_over: 0,
                     plan: None,
                 }));
                 Advance::Ran { node_id }

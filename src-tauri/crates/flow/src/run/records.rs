@@ -11,6 +11,8 @@ use crate::record::{Record, RecordStatus};
 pub(crate) struct Records {
     list: Vec<Record>,
     of_step: HashMap<String, OfStep>,
+    /// About how many bytes were ever recorded.
+    weight: usize,
 }
 
 /// What there is of one step. A question that waits does not count: it is part of what it will be.
@@ -36,7 +38,13 @@ impl Records {
                 }
             }
         }
+        self.weight += record.weight(self.list.last());
         self.list.push(record);
+    }
+
+    /// About how many bytes they hold.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Takes away the question that a step waited with.

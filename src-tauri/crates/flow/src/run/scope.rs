@@ -18,6 +18,10 @@ use crate::template::{Path, Scope};
 /// How many passages a look-up gives.
 const PASSAGES: usize = 4;
 
+/// How many bytes the texts of one step may come to once their references are replaced. What a call brings and what a
+/// target answers is at most 16 MiB each; a few references to such a text, repeated by a few steps, would fill the memory.
+pub(crate) const TEXTS_LIMIT: usize = 32 << 20;
+
 /// How long a request may take when the operator does not say (known gaps D3.12).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -96,6 +100,19 @@ impl<'a> RunScope<'a> {
                 "{written} in the field {name} of “{label}” has no value, and this flow is strict"
             ))
         })
+    }
+
+    /// What is wrong with the size of the node's texts: told before any of them is made.
+    pub(super) fn too_large(&self) -> Option<String> {
+        let fields = self.node().kind.fields();
+        let mut bytes = 0_usize;
+        for (name, field) in fields {
+            bytes = bytes.saturating_add(field.rendered_bytes(self));
+            if bytes > TEXTS_LIMIT {
+                return Some(texts_too_large(name, self.label()));
+            }
+        }
+        None
     }
 
     /// The node's label.
@@ -270,6 +287,14 @@ impl Scope for RunScope<'_> {
     fn output(&self, node_id: &str, path: &Path) -> Option<Cow<'_, Value>> {
         self.newest(node_id)?.output.get(path)
     }
+}
+
+pub(super) fn texts_too_large(field: &str, label: &str) -> String {
+    format!(
+        "With its references replaced the field {field} of “{label}” would be too large: the texts of a step may come to \
+         {} MiB",
+        TEXTS_LIMIT >> 20
+    )
 }
 
 /// A form as one text: `name: value` a line.

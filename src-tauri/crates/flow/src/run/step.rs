@@ -9,15 +9,20 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::{Map, Value, json};
 
 use super::child::Child;
-use super::{Advance, AnswerError, NodeFailure, Phase, Run, RunScope, STEP_LIMIT, Said, Token, UnderWay};
+use super::{
+    Advance, AnswerError, NodeFailure, Phase, Run, RunScope, STEP_LIMIT, Said, Token, UnderWay, Undone,
+};
 use crate::host::{Host, HostFuture, RunEvent};
 use crate::nodes::{self, At, Decision, Outcome, Question, Ran, Returned, Step};
 use crate::plan::Plan;
 use crate::policy::OnError;
-use crate::record::{Body, NodeFacts, Record, RecordStatus};
+use crate::record::{Body, NodeFacts, Record, RecordStatus, weight};
 
 /// How many steps are carried out side by side at most.
 const SIDE_BY_SIDE: usize = 16;
+
+/// How many bytes a run may keep: it lies in memory whole and is written at each checkpoint.
+const KEPT_LIMIT: usize = 128 << 20;
 
 /// How many steps are taken up at once at most.
 const TAKEN_UP_AT_ONCE: usize = 256;
@@ -82,6 +87,9 @@ impl Run {
             return self.step_child(plan, host).await;
         }
         if let Some(UnderWay { node, carried }) = self.under_way.take() {
+            if let Some(full) = self.too_full(plan, node, Some(&carried)) {
+                return self.fail(full);
+            }
             return self.carry_on(plan, host, outer, node, Some(carried)).await;
         }
         let Some(place) = self.next_place(plan) else {
@@ -96,6 +104,9 @@ impl Run {
                 "Maximum iteration limit reached".to_owned(),
             ));
         }
+        if let Some(full) = self.too_full(plan, index, None) {
+            return self.fail(full);
+        }
         self.steps += 1;
         if beside.is_empty() {
             return self.carry_on(plan, host, outer, index, None).await;
@@ -106,6 +117,16 @@ impl Run {
         let mut taken = vec![index];
         taken.extend(beside);
         self.carry_out_side_by_side(plan, host, outer, &taken).await
+    }
+
+    /// Why the step cannot be taken up, if the run keeps too much already. `carried` is what a step under way keeps.
+    fn too_full(&self, plan: &Plan, index: usize, carried: Option<&Value>) -> Option<NodeFailure> {
+        let kept = self.records.weight() + carried.map_or(0, weight);
+        let message = format!(
+            "The steps so far have left more than {} MiB, which is the most that one execution may keep",
+            KEPT_LIMIT >> 20
+        );
+        (kept > KEPT_LIMIT).then(|| failure(&plan.node(index).facts, message))
     }
 
     /// Carries out one step, from its beginning or from where it was.
@@ -132,7 +153,14 @@ impl Run {
         };
         match done.result {
             Ok(outcome) => self.take_outcome(plan, host, index, outcome, decision.is_some(), times),
-            Err(message) => self.step_failed(plan, host, index, message, times),
+            Err(message) => {
+                let undone = Undone {
+                    carried,
+                    decision,
+                    ..Undone::new(index)
+                };
+                self.step_failed(plan, host, message, times, vec![undone])
+            }
         }
     }
 
@@ -156,6 +184,7 @@ impl Run {
             stream::iter(steps).buffered(SIDE_BY_SIDE).collect().await
         };
         let mut failed = None;
+        let mut undone = Vec::new();
         let mut last = Advance::Finished;
         for (index, carried) in taken.iter().zip(done) {
             let times = Times {
@@ -166,15 +195,17 @@ impl Run {
                 Ok(outcome) => last = self.take_outcome(plan, host, *index, outcome, false, times),
                 // It ends this step only.
                 Err(message) if plan.policy(*index).on_error == OnError::Continue => {
-                    last = self.step_failed(plan, host, *index, message, times);
+                    last = self.step_failed(plan, host, message, times, vec![Undone::new(*index)]);
                 }
                 // The others have run, so their records stay; the failure comes last, as it ends the run.
-                Err(message) if failed.is_none() => failed = Some((*index, message, times)),
-                Err(_) => {}
+                Err(message) => {
+                    undone.push(Undone::new(*index));
+                    failed.get_or_insert((message, times));
+                }
             }
         }
         match failed {
-            Some((index, message, times)) => self.step_failed(plan, host, index, message, times),
+            Some((message, times)) => self.step_failed(plan, host, message, times, undone),
             None => last,
         }
     }
@@ -254,7 +285,7 @@ impl Run {
         };
         match made {
             Ok(ran) => self.finish(plan, host, index, ran, times, called),
-            Err(message) => self.step_failed(plan, host, index, message, times),
+            Err(message) => self.step_failed(plan, host, message, times, vec![Undone::new(index)]),
         }
     }
 
@@ -318,15 +349,17 @@ impl Run {
         Advance::Failed(failure)
     }
 
-    /// A step failed for good: the run fails, or goes on if the operator said so.
+    /// A step failed for good: the run fails, or goes on if the operator said so. The step is the first of `undone`,
+    /// which is what a retry takes up again.
     pub(super) fn step_failed(
         &mut self,
         plan: &Plan,
         host: &dyn Host,
-        index: usize,
         message: String,
         times: Times,
+        undone: Vec<Undone>,
     ) -> Advance {
+        let index = undone.first().map_or(0, |step| step.node);
         let facts = plan.node(index).facts.clone();
         if plan.policy(index).on_error == OnError::Continue {
             let ran = Ran::new(Body::Empty, Body::json(json!({"error": message})));
@@ -338,6 +371,7 @@ impl Run {
         record.ended = Some(times.ended);
         record.item.clone_from(&self.item);
         self.records.push(record);
+        self.undone = undone;
         self.fail(failure(&facts, message))
     }
 
@@ -557,7 +591,7 @@ impl Run {
     }
 }
 
-fn failure(facts: &NodeFacts, message: String) -> NodeFailure {
+pub(super) fn failure(facts: &NodeFacts, message: String) -> NodeFailure {
     NodeFailure {
         node_id: facts.id.clone(),
         node_label: facts.label.clone(),
@@ -581,8 +615,8 @@ async fn attempts(
     decision: Option<&Decision>,
     carried: Option<&Value>,
 ) -> Result<Outcome, String> {
-    if let Some(unresolved) = scope.unresolved() {
-        return Err(unresolved);
+    if let Some(refused) = scope.unresolved().or_else(|| scope.too_large()) {
+        return Err(refused);
     }
     let policy = scope.policy();
     let mut left = policy.retries;

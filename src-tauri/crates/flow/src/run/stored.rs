@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 use super::child::Child;
-use super::{Names, PastMessage, Phase, Run, Said, Token, UnderWay};
+use super::{Names, PastMessage, Phase, Run, Said, Token, UnderWay, Undone};
 use crate::nodes::Decision;
 use crate::record::{Body, Item, NodeFacts, Record, RecordStatus, Trigger};
 
@@ -46,6 +46,8 @@ struct Stored<N, T, P, S, C> {
     under_way: Option<UnderWay>,
     #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
     child: Option<C>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    undone: Vec<Undone>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     item: Option<Arc<Item>>,
 }
@@ -189,6 +191,7 @@ impl Serialize for Run {
             last_loop: self.last_loop,
             under_way: self.under_way.clone(),
             child: self.child.as_deref(),
+            undone: self.undone.clone(),
             item: self.item.clone(),
         }
         .serialize(serializer)
@@ -230,6 +233,7 @@ impl<'de> Deserialize<'de> for Run {
             last_loop: stored.last_loop,
             under_way: stored.under_way,
             child: stored.child,
+            undone: stored.undone,
             item: stored.item,
             stop: None,
             trigger,

@@ -81,6 +81,21 @@ impl Field {
         }
     }
 
+    /// How many bytes of text [`Self::resolve`] would write.
+    pub(crate) fn rendered_bytes(&self, scope: &dyn Scope) -> usize {
+        let all = |fields: &mut dyn Iterator<Item = &Field>| {
+            fields.fold(0, |bytes: usize, field| {
+                bytes.saturating_add(field.rendered_bytes(scope))
+            })
+        };
+        match self {
+            Self::Plain(_) => 0,
+            Self::Text(template) => template.rendered_bytes(scope),
+            Self::List(fields) => all(&mut fields.iter()),
+            Self::Object(fields) => all(&mut fields.iter().map(|(_, field)| field)),
+        }
+    }
+
     /// Tells each node and variable that it refers to.
     pub(crate) fn mentions<'a>(&'a self, tell: &mut dyn FnMut(Mention<'a>)) {
         match self {

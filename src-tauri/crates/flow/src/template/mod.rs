@@ -110,6 +110,8 @@ pub(crate) enum Mention<'a> {
     Node(&'a str),
     /// A variable, by name.
     Variable(&'a str),
+    /// The text of a file that came with a message.
+    File,
 }
 
 #[derive(Debug, Clone)]
@@ -182,6 +184,7 @@ impl Template {
             match reference {
                 Reference::Content(node) | Reference::Output { node, .. } => tell(Mention::Node(node)),
                 Reference::Variable(name) => tell(Mention::Variable(name)),
+                Reference::FileAttachment => tell(Mention::File),
                 _ => {}
             }
         }
@@ -189,7 +192,7 @@ impl Template {
 
     /// The first reference that has no value now, as it is written.
     pub(crate) fn unresolved(&self, scope: &dyn Scope) -> Option<&str> {
-        let mut out = String::new();
+        let mut out = Bytes(0);
         self.parts.iter().find_map(|part| match part {
             Part::Token { written, reference } if !reference.write(scope, &mut out) => Some(&**written),
             _ => None,
@@ -218,17 +221,48 @@ impl Template {
     /// The text with its references replaced, always as text.
     pub fn render_text<S: Scope + ?Sized>(&self, scope: &S) -> String {
         let mut out = String::new();
+        self.write(scope, &mut out);
+        out
+    }
+
+    /// How many bytes [`Self::render_text`] would give. Texts are not copied for it.
+    pub fn rendered_bytes<S: Scope + ?Sized>(&self, scope: &S) -> usize {
+        let mut bytes = Bytes(0);
+        self.write(scope, &mut bytes);
+        bytes.0
+    }
+
+    fn write<S: Scope + ?Sized>(&self, scope: &S, out: &mut impl Sink) {
         for part in &self.parts {
             match part {
-                Part::Text(text) => out.push_str(text),
+                Part::Text(text) => out.put(text),
                 Part::Token { written, reference } => {
-                    if !reference.write(scope, &mut out) {
-                        out.push_str(written);
+                    if !reference.write(scope, out) {
+                        out.put(written);
                     }
                 }
             }
         }
-        out
+    }
+}
+
+/// What a template is written to.
+trait Sink {
+    fn put(&mut self, text: &str);
+}
+
+impl Sink for String {
+    fn put(&mut self, text: &str) {
+        self.push_str(text);
+    }
+}
+
+/// Counts what would be written.
+struct Bytes(usize);
+
+impl Sink for Bytes {
+    fn put(&mut self, text: &str) {
+        self.0 = self.0.saturating_add(text.len());
     }
 }
 
@@ -334,12 +368,12 @@ impl Reference {
     }
 
     /// Writes the value; `false` if there is none and the reference stays as it is written.
-    fn write<S: Scope + ?Sized>(&self, scope: &S, out: &mut String) -> bool {
+    fn write<S: Scope + ?Sized>(&self, scope: &S, out: &mut impl Sink) -> bool {
         let text = match self {
             Self::Nothing => None,
             Self::FileAttachment => Some(String::new()),
             Self::Question => {
-                out.push_str(scope.question());
+                out.put(scope.question());
                 return true;
             }
             Self::ChatHistory => Some(scope.chat_history()),
@@ -349,7 +383,7 @@ impl Reference {
             Self::Form(path) => scope.form().and_then(|form| present(path.get(form))),
             Self::Webhook(path) => match scope.webhook().and_then(|webhook| path.get(webhook)) {
                 Some(Cow::Borrowed(Value::String(text))) => {
-                    out.push_str(text);
+                    out.put(text);
                     return true;
                 }
                 found => present(found),
@@ -360,11 +394,17 @@ impl Reference {
             Self::Output { node, path } => scope
                 .output(node, path)
                 .map(|value| js::text(&value).into_owned()),
-            Self::Content(node) => present(scope.content(node)),
+            Self::Content(node) => match scope.content(node) {
+                Some(Cow::Borrowed(Value::String(text))) => {
+                    out.put(text);
+                    return true;
+                }
+                found => present(found),
+            },
         };
         match text {
             Some(text) => {
-                out.push_str(&text);
+                out.put(&text);
                 true
             }
             None => false,

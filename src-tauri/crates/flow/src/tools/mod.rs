@@ -90,7 +90,12 @@ impl Tool {
                     tool(&name, &description, parameters, Work::Request(Box::new(request)))
                 }
                 None => {
-                    let why = format!("The tool “{component}” is not available here; what is: {KNOWN}");
+                    let what = if component.to_ascii_lowercase().ends_with("mcp") {
+                        format!("The MCP server “{component}” and its tools are")
+                    } else {
+                        format!("The tool “{component}” is")
+                    };
+                    let why = format!("{what} not available here; what is: {KNOWN}");
                     tool(component, "", no_parameters(), Work::Missing(why))
                 }
             },
@@ -129,6 +134,14 @@ impl Tool {
         match &self.work {
             Work::Missing(why) => Some(why),
             _ => None,
+        }
+    }
+
+    /// What of it works less well here, in sentences that the step's name goes before.
+    pub(crate) fn degraded(&self) -> Vec<String> {
+        match &self.work {
+            Work::Script(custom) => custom.degraded(&self.name),
+            _ => Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{json_setting, object, setting};
 use crate::js;
 use crate::run::RunScope;
-use crate::script::Script;
+use crate::script::{self, Script};
 
 #[derive(Debug)]
 pub(super) struct CustomTool {
@@ -52,6 +52,12 @@ impl CustomTool {
             description.to_owned(),
             object(&properties),
         ))
+    }
+
+    /// What of it works less well here, in sentences that the step's name goes before.
+    pub(super) fn degraded(&self, name: &str) -> Vec<String> {
+        let missing = script::missing(&self.code, &format!("the code of its tool “{name}”"));
+        missing.into_iter().collect()
     }
 
     pub(super) async fn call(

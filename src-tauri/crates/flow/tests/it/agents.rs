@@ -1,7 +1,7 @@
 //! Agents, and the tools of theirs that a person has to allow (format §5.12, semantics §11).
 
-use countersign_domain::Outcome;
-use countersign_flow::{Advance, AskedCall, ModelMessage, ModelReply, Need, Plan, Run};
+use countersign_domain::{ArgumentsRefused, AskedCall, Outcome};
+use countersign_flow::{Advance, Answer, AnswerError, ModelMessage, ModelReply, Need, Plan, Run};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -259,6 +259,118 @@ fn no_is_told_to_the_model_with_what_the_person_said() {
     assert_eq!(host.ids_taken(), 2);
 }
 
+fn approve_with(arguments: Value) -> Answer {
+    Answer {
+        arguments: Some(arguments),
+        ..answer(Outcome::Approve, None)
+    }
+}
+
+#[test]
+fn a_person_can_change_the_arguments_and_the_model_is_told() {
+    let (plan, mut run) = (paying(), begun());
+    let wanted = json!({"body": {"amount": 700}});
+    let host = host(vec![wants("", &[("pay", wanted.clone())]), says("Paid 7.")]);
+    stop_of(to_rest_with_kills(&mut run, &plan, &host));
+    let history = chat(&run);
+    let changed = json!({"body": {"amount": 7}});
+    let with_note = Answer {
+        feedback: Some("at most 10".into()),
+        ..approve_with(changed.clone())
+    };
+    run.answer(&plan, &host, with_note, history).unwrap();
+    // What lies on the disk now is what goes on after a kill, however often.
+    let stored = serde_json::to_string(&run).unwrap();
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        run = serde_json::from_str(&stored).unwrap();
+        block_on(run.advance(&plan, &host));
+        let sent = host.requests().pop().unwrap();
+        assert_eq!(sent.body.unwrap().text, r#"{"amount":7,"fixed":true}"#);
+        keys.push(sent.idempotency_key);
+    }
+    assert_eq!(keys[0], keys[1], "the same call");
+    assert_eq!(to_rest_with_kills(&mut run, &plan, &host), Advance::Finished);
+
+    let used = data(&run, 1)["output"]["usedTools"].clone();
+    assert_eq!(used.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&used[0]["toolInput"], &used[0]["requestedToolInput"]),
+        (&changed, &wanted),
+        "what was run and what the model wanted"
+    );
+    let asked = host.asked().pop().unwrap().messages;
+    let own = asked.iter().find_map(|message| match message {
+        ModelMessage::Assistant { tool_calls, .. } => Some(tool_calls[0].arguments.clone()),
+        _ => None,
+    });
+    assert_eq!(own, Some(wanted), "what the model said is what it said");
+    let (id, told) = results(&host).remove(0);
+    assert_eq!(id, "id-0");
+    assert!(
+        told.starts_with("A person changed the arguments before allowing this call")
+            && told.contains(r#"{"body":{"amount":7}}. They say: at most 10"#)
+            && told.ends_with("\n{\"done\":\"http://x/pay\"}"),
+        "{told}"
+    );
+}
+
+#[test]
+fn equal_arguments_are_no_change_and_wrong_ones_change_nothing() {
+    let (plan, mut run) = (paying(), begun());
+    let wanted = json!({"body": {"amount": 7, "fixed": false}});
+    let host = host(vec![wants("", &[("pay", wanted)]), says("Paid.")]);
+    stop_of(to_rest_with_kills(&mut run, &plan, &host));
+    let before = serde_json::to_string(&run).unwrap();
+    let rejected = Answer {
+        outcome: Outcome::Reject,
+        ..approve_with(json!({}))
+    };
+    for (wrong, why) in [
+        (rejected, ArgumentsRefused::NotApproved),
+        (approve_with(json!([7])), ArgumentsRefused::NoObject),
+        (approve_with(Value::Null), ArgumentsRefused::NoObject),
+    ] {
+        let refused = run.answer(&plan, &host, wrong, chat(&run));
+        assert_eq!(refused, Err(AnswerError::Arguments(why)));
+        assert_eq!(serde_json::to_string(&run).unwrap(), before);
+    }
+
+    let history = chat(&run);
+    let equal = approve_with(json!({"body": {"fixed": false, "amount": 7}}));
+    run.answer(&plan, &host, equal, history).unwrap();
+    assert_eq!(to_rest_with_kills(&mut run, &plan, &host), Advance::Finished);
+    let used = data(&run, 1)["output"]["usedTools"][0].clone();
+    assert_eq!(used.get("requestedToolInput"), None, "{used}");
+    assert_eq!(results(&host)[0].1, "{\"done\":\"http://x/pay\"}");
+}
+
+#[test]
+fn changed_arguments_that_do_not_suit_the_tool_are_told_as_the_persons() {
+    let plan = around(agent(
+        json!([{"agentSelectedTool": "calculator", "agentSelectedToolRequiresHumanInput": true}]),
+        json!({}),
+    ));
+    let host = TestHost::new().saying(vec![
+        wants("", &[("calculator", json!({"input": "1+1"}))]),
+        says("It did not work."),
+    ]);
+    let mut run = Run::begin(&plan, input(json!({"q": "?"})));
+    stop_of(to_rest_with_kills(&mut run, &plan, &host));
+    let history = chat(&run);
+    run.answer(&plan, &host, approve_with(json!({"input": "sqrt("})), history)
+        .unwrap();
+    assert_eq!(to_rest_with_kills(&mut run, &plan, &host), Advance::Finished);
+    let told = &results(&host)[0].1;
+    assert!(
+        told.starts_with("A person changed") && told.contains("\nError: The expression cannot"),
+        "{told}"
+    );
+    let used = data(&run, 1)["output"]["usedTools"][0].clone();
+    assert_eq!(used["requestedToolInput"]["input"], "1+1");
+    assert!(used["error"].is_string(), "{used}");
+}
+
 #[test]
 fn calls_beside_a_gated_one_run_and_each_gated_one_is_asked_alone() {
     let (plan, mut run) = (paying(), begun());
@@ -371,13 +483,22 @@ fn a_gate_in_an_iteration_asks_for_each_item() {
         assert_eq!(stop.call.unwrap().arguments["body"]["amount"], amount);
         assert_eq!(stop.node_label, "Each › Payer");
         let history = chat(&run);
-        run.answer(&plan, &host, answer(Outcome::Approve, None), history)
-            .unwrap();
+        let changed = approve_with(json!({"body": {"amount": amount * 10}}));
+        run.answer(&plan, &host, changed, history).unwrap();
         rest = to_rest_with_kills(&mut run, &plan, &host);
     }
     assert_eq!(rest, Advance::Finished);
     assert_eq!(run.final_text(), "one\ntwo");
-    assert_eq!(host.requests().len(), 2);
+    let sent: Vec<_> = host
+        .requests()
+        .into_iter()
+        .map(|request| request.body.unwrap().text)
+        .collect();
+    assert_eq!(
+        sent,
+        [r#"{"amount":10,"fixed":true}"#, r#"{"amount":20,"fixed":true}"#],
+        "each with the arguments that its person gave"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Human Input: stopping, answering, and what lies beside and behind it.
 
 use countersign_domain::Outcome::{Approve, Reject};
-use countersign_domain::Role;
+use countersign_domain::{ArgumentsRefused, Role};
 use countersign_flow::{Advance, Answer, AnswerError, PastMessage, Run};
 use serde_json::{Value, json};
 
@@ -148,6 +148,7 @@ fn a_note_counts_although_it_was_not_asked_for() {
     let note = Answer {
         outcome: Approve,
         feedback: Some(json!({"a": 1})),
+        arguments: None,
         start_node_id: None,
     };
     run.answer(&plan, &TestHost::new(), note, Vec::new()).unwrap();
@@ -192,6 +193,14 @@ fn a_wrong_answer_changes_nothing() {
     assert_eq!(
         run.answer(&other, &TestHost::new(), answer(Approve, None), Vec::new()),
         Err(AnswerError::OtherPlan)
+    );
+    let with_arguments = Answer {
+        arguments: Some(json!({"a": 1})),
+        ..answer(Approve, None)
+    };
+    assert_eq!(
+        run.answer(&plan, &TestHost::new(), with_arguments, Vec::new()),
+        Err(AnswerError::Arguments(ArgumentsRefused::NoCall))
     );
     assert_eq!(serde_json::to_string(&run).unwrap(), before);
     assert_eq!(

@@ -475,6 +475,7 @@ pub(crate) fn answer(outcome: Outcome, feedback: Option<&str>) -> Answer {
     Answer {
         outcome,
         feedback: feedback.map(Into::into),
+        arguments: None,
         start_node_id: None,
     }
 }

@@ -615,7 +615,7 @@ impl Policy {
     fn note(&self, name: &str, buttons: bool) -> Option<String> {
         if !self.options.enabled {
             return Some(
-                "Notifications are switched off in the settings. Approvals wait in the inbox.".into(),
+                "Notifications are switched off in the settings. Questions wait in the inbox.".into(),
             );
         }
         let mut notes = Vec::new();

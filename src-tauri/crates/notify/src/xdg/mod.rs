@@ -162,7 +162,7 @@ async fn run(
                 match session.serve(&mut commands).await {
                     Ended::Finished => return,
                     Ended::BusLost => {
-                        "The connection to the desktop session was lost. Approvals wait in the inbox."
+                        "The connection to the desktop session was lost. Questions wait in the inbox."
                     }
                 }
             }
@@ -171,7 +171,7 @@ async fn run(
                     tracing::info!(error = %error, "no session bus: notifications are not shown");
                 }
                 "No desktop session was found on this machine, so there are no notifications. \
-                 Approvals wait in the inbox."
+                 Questions wait in the inbox."
             }
         };
         let down = ServerState::down(reason);

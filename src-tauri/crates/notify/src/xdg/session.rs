@@ -34,8 +34,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// How long a late answer to a Notify call is still awaited, to close what it put on the screen.
 const LATE: Duration = Duration::from_secs(60);
 
-const NO_SERVER: &str = "No notification server is running on this desktop. Approvals wait in the inbox.";
-const SILENT: &str = "The notification server of this desktop does not answer. Approvals wait in the inbox.";
+const NO_SERVER: &str = "No notification server is running on this desktop. Questions wait in the inbox.";
+const SILENT: &str = "The notification server of this desktop does not answer. Questions wait in the inbox.";
 
 /// How a session came to its end.
 pub(super) enum Ended {

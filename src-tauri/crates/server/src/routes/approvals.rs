@@ -42,6 +42,14 @@ pub(super) async fn decide(State(shared): State<Arc<Shared>>, Id(id): Id, reques
         .await?))
 }
 
+/// `POST …/{id}/cancel`: takes the question back, and its run with it; 409 with who answered first.
+pub(super) async fn cancel(State(shared): State<Arc<Shared>>, Id(id): Id, headers: HeaderMap) -> Answer {
+    let person = person(&headers);
+    Ok(ok(&shared
+        .carry_out(|app| async move { app.cancel_approval(&id, person).await })
+        .await?))
+}
+
 fn surface(headers: &HeaderMap) -> Result<Surface, Failure> {
     match headers.get(SURFACE).map(|value| value.as_bytes()) {
         // Only browsers send these, and only pages of this server get past the guards with them.

@@ -5,15 +5,28 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use countersign_app::RunPolicy;
 use countersign_app::view::{DryRunRequest, FlowStart, ScheduleChange};
+use http::Uri;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::{Answer, Id, body, nothing, ok, text};
+use super::{Answer, Id, body, nothing, ok, query, text};
 use crate::front::Shared;
 
-/// `GET`
-pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer {
+/// How much of each flow is wanted.
+#[derive(Debug, Deserialize)]
+struct Depth {
+    /// Whether the documents are left out. Flowise's clients do not ask for that.
+    #[serde(default)]
+    summary: bool,
+}
+
+/// `GET`, newest first; with `summary=true` without the documents.
+pub(super) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let depth: Depth = query(&uri)?;
+    if depth.summary {
+        return Ok(ok(&shared.app.flow_summaries()?));
+    }
     Ok(ok(&shared.app.flows()?))
 }
 
@@ -75,6 +88,12 @@ pub(super) async fn delete_secret(State(shared): State<Arc<Shared>>, Id(id): Id)
         .carry_out(|app| async move { app.delete_webhook_secret(&id).await })
         .await?;
     Ok(nothing())
+}
+
+/// `POST …/{id}/move-secrets`: the secrets that stand in the document in clear text become secret variables.
+pub(super) async fn move_secrets(State(shared): State<Arc<Shared>>, Id(id): Id) -> Answer {
+    let moved = shared.carry_out(|app| async move { app.move_flow_secrets(&id).await });
+    Ok(ok(&moved.await?))
 }
 
 /// `GET …/{id}/policy`: what is said about the steps of the flow.

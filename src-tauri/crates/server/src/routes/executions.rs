@@ -87,7 +87,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, Id(id): Id, uri: Uri
     Ok(ok(&Explained { execution, steps }))
 }
 
-/// `POST …/{id}/continue`: goes on with what a restart had ended.
+/// `POST …/{id}/continue`: goes on with what a restart had ended, or tries the step again that failed.
 pub(super) async fn go_on(State(shared): State<Arc<Shared>>, Id(id): Id, headers: HeaderMap) -> Answer {
     let person = person(&headers);
     Ok(ok(&shared

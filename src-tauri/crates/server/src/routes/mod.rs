@@ -69,6 +69,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             get(chatflows::policy).put(chatflows::set_policy),
         )
         .route("/chatflows/{id}/schedule", patch(chatflows::change_schedule))
+        .route("/chatflows/{id}/move-secrets", post(chatflows::move_secrets))
         .route("/chatflows/{id}/start", post(chatflows::start))
         .route("/chatflows/{id}/dry-run", post(chatflows::dry_run))
         .route("/executions", get(executions::list))
@@ -85,6 +86,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/approvals", get(approvals::list))
         .route("/approvals/{id}", get(approvals::show))
         .route("/approvals/{id}/decision", post(approvals::decide))
+        .route("/approvals/{id}/cancel", post(approvals::cancel))
         .route("/approvals/{id}/wait", get(approvals::wait))
         .route("/callbacks", get(callbacks::list))
         .route("/callbacks/{id}", get(callbacks::show))

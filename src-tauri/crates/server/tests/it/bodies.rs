@@ -257,7 +257,7 @@ async fn size_and_number_are_limits() {
             Some("x"),
         )
         .await;
-    let path = format!("/api/v1/webhook/{}", view.unwrap().id);
+    let path = format!("/api/v1/webhook/{}", view.unwrap().summary.id);
     let json_type = [("content-type", "application/json")];
     let text = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
     assert_eq!(

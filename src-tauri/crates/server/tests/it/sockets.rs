@@ -202,6 +202,36 @@ async fn a_slow_body_is_cut_off() {
     assert_eq!(server.house.traces().await, (0, 0));
 }
 
+#[tokio::test]
+async fn bodies_that_are_announced_and_never_come_hold_nobody_up() {
+    let server = Listening::open(Options::default()).await;
+    let path = server.house.import(&reply_flow(json!({}))).await;
+    let json = ("content-type", "application/json");
+    let mut stuck = Vec::new();
+    for number in 0..40 {
+        let framing = match number % 2 {
+            0 => ("transfer-encoding", "chunked"),
+            _ => ("content-length", "16000000"),
+        };
+        let mut stream = server.connect().await;
+        let head = server.head("POST", &path, &[json, framing]);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stuck.push(stream);
+    }
+    // One of each size, of the kind that does not tell its length.
+    for size in [10, 1_000_000] {
+        let body = json!({ "who": "x".repeat(size) }).to_string();
+        let chunked = ("transfer-encoding", "chunked");
+        let head = server.head("POST", &path, &[json, chunked, ("connection", "close")]);
+        let whole = format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+        let answer = timeout(SOON, server.exchange(whole.as_bytes()))
+            .await
+            .expect("an answer long before the stuck ones are given up");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{size}: {answer:.300}");
+    }
+    drop(stuck);
+}
+
 /// How a body is sent.
 #[derive(Debug, Clone, Copy)]
 enum Framing {

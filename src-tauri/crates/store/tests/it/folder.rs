@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_domain::{CallbackState, SystemClock};
-use countersign_store::{Changes, OpenError, Options, Store};
+use countersign_domain::{CallbackState, ExecutionState, SystemClock};
+use countersign_store::{Changes, FolderState, OpenError, Options, Store, look_at_folder};
 
 use crate::given;
 
@@ -37,6 +37,37 @@ async fn a_second_copy_is_told_within_three_seconds() {
     });
     opened.await.unwrap().expect("it is free again");
     closing.await.unwrap();
+}
+
+/// Nothing is acknowledged that only a file without a name would hold.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_is_removed_while_it_is_in_use_takes_no_more_work() {
+    for gone in ["db", "journal.jsonl", ""] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        let store = given::store(&path);
+        let stop = || {
+            let approval = given::approval("gone", 10);
+            let execution = given::execution("gone", ExecutionState::Stopped, 10);
+            given::stop(&approval, &execution, &given::untried(CallbackState::Waiting))
+        };
+        store.commit(stop()).await.expect("it works");
+        let target = path.join(gone);
+        match target.is_dir() {
+            true => std::fs::remove_dir_all(&target).unwrap(),
+            false => std::fs::remove_file(&target).unwrap(),
+        }
+        let error = store
+            .commit(stop())
+            .await
+            .expect_err("a removed folder keeps nothing");
+        assert!(
+            gone.is_empty() || error.to_string().contains("removed"),
+            "{gone}: {error}"
+        );
+        assert!(store.failed().is_some(), "{gone}");
+    }
 }
 
 #[test]
@@ -148,15 +179,32 @@ fn a_folder_of_others_is_refused_and_left_as_it_is() {
     }
     for (name, before) in refused {
         let files = || std::fs::read_dir(parent.path().join(name)).unwrap().count();
-        let (held, opened) = (files(), open(name));
+        let held = files();
+        let looked = look_at_folder(&parent.path().join(name));
+        assert_eq!((mode(name), files()), (before, held), "{name} was only looked at");
+        let opened = open(name);
         let Err(OpenError::Io { source, .. }) = opened else {
             panic!("{name}: {opened:?}")
         };
         assert!(source.to_string().contains("yourself") || source.to_string().contains("folder of its own"));
         assert_eq!((mode(name), files()), (before, held), "{name}");
+        let Err(OpenError::Io {
+            source: before_that, ..
+        }) = looked
+        else {
+            panic!("{name}: {looked:?}")
+        };
+        assert_eq!(before_that.to_string(), source.to_string(), "{name}");
     }
     for name in ["empty", "configured"] {
+        let look = || look_at_folder(&parent.path().join(name)).unwrap();
+        assert_eq!((look(), mode(name)), (FolderState::Open, 0o755), "{name}");
         assert!(open(name).is_ok(), "{name}");
-        assert_eq!(mode(name), 0o700, "{name}");
+        assert_eq!((look(), mode(name)), (FolderState::Private, 0o700), "{name}");
     }
+    let missing = parent.path().join("new/one");
+    assert_eq!(look_at_folder(&missing).unwrap(), FolderState::Missing);
+    assert!(!missing.exists());
+    std::os::unix::fs::symlink(&missing, parent.path().join("astray")).unwrap();
+    assert!(look_at_folder(&parent.path().join("astray")).is_err() && open("astray").is_err());
 }

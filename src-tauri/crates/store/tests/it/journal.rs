@@ -3,10 +3,14 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
-use countersign_domain::{ApprovalState, CallbackState, ExecutionState, JournalEvent, JournalLine, Outcome};
+use countersign_domain::{
+    ApprovalState, CallbackState, ExecutionState, JournalEvent, JournalLine, Outcome, SystemClock,
+};
 use countersign_store::{
-    ApprovalFilter, ApprovalQuery, Changes, JOURNAL_FILE, JournalFault, Store, verify_journal,
+    ApprovalFilter, ApprovalQuery, Changes, JOURNAL_FILE, JournalDamage, JournalFault, OpenError, Options,
+    SetAside, Store, acknowledge_damage, verify_journal,
 };
 
 use crate::given::{self, FLOW};
@@ -123,7 +127,10 @@ async fn every_change_is_seen_in_it() {
     };
     assert!(matches!(
         verify(&text.replacen("\"ada\"", "\"eve\"", 1)),
-        Err(JournalFault::Chain { line: 8 })
+        Err(JournalDamage {
+            first: JournalFault::Chain { line: 8 },
+            ..
+        })
     ));
     let without_third: String = text
         .lines()
@@ -133,12 +140,143 @@ async fn every_change_is_seen_in_it() {
         .collect();
     assert!(matches!(
         verify(&without_third),
-        Err(JournalFault::Number { line: 3, number: 4 })
+        Err(JournalDamage {
+            first: JournalFault::Number { line: 3, number: 4 },
+            ..
+        })
     ));
+    let several = text
+        .replacen("\"ada\"", "\"eve\"", 1)
+        .replacen("{\"number\":3,", "\"number\":3,", 1)
+        .replacen("{\"number\":5,", "{\"number\":15,", 1);
+    let damage = verify(&several).unwrap_err();
+    assert!(
+        matches!(damage.first, JournalFault::Unreadable { line: 3 }),
+        "{damage:?}"
+    );
+    // The changed number shows, and the line after it; so does the line after the changed name.
+    assert_eq!(
+        (damage.places, damage.last, damage.lines),
+        (4, 8, 8),
+        "how far it goes"
+    );
     assert!(matches!(
         verify(&text[..text.len() - 9]),
-        Err(JournalFault::Unreadable { line: 8 })
+        Err(JournalDamage {
+            first: JournalFault::Unreadable { line: 8 },
+            ..
+        })
     ));
+}
+
+/// Changes a line that says nothing that a later one does not say too: the third question as it was asked.
+fn damage(dir: &Path) -> Vec<u8> {
+    let text = fs::read_to_string(dir.join(JOURNAL_FILE)).unwrap();
+    let changed = text.replacen("{\"number\":5,", "\"number\":5,", 1);
+    assert_ne!(text, changed);
+    fs::write(dir.join(JOURNAL_FILE), &changed).unwrap();
+    changed.into_bytes()
+}
+
+fn acknowledge(dir: &Path) -> Result<Option<SetAside>, OpenError> {
+    acknowledge_damage(&Options::new(dir), Arc::new(SystemClock)).map(|done| done.set_aside)
+}
+
+#[tokio::test]
+async fn acknowledged_damage_is_set_aside_and_the_chain_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    let (approvals, callbacks) = history(&store).await;
+    let missing = dir.path().join("missing");
+    assert_eq!((acknowledge(&missing).unwrap(), missing.exists()), (None, false));
+    assert!(
+        matches!(acknowledge(dir.path()), Err(OpenError::InUse { .. })),
+        "somebody works on it"
+    );
+    store.close().await;
+    assert_eq!(
+        acknowledge(dir.path()).unwrap(),
+        None,
+        "there is nothing to acknowledge"
+    );
+    let last_hash = verify_journal(dir.path()).unwrap().last_hash;
+    let damaged = damage(dir.path());
+    let before = tempfile::tempdir().unwrap();
+    given::copy_folder(dir.path(), before.path());
+
+    let done = acknowledge(dir.path()).unwrap().unwrap();
+    assert!(
+        done.damage.contains("line 5 of the journal is not readable"),
+        "{done:?}"
+    );
+    assert_eq!(
+        fs::read(dir.path().join(&done.file)).unwrap(),
+        damaged,
+        "what was set aside is kept as it was"
+    );
+    let [first] = &lines(dir.path())[..] else {
+        panic!("one line")
+    };
+    let first: JournalLine = serde_json::from_str(first).unwrap();
+    assert_eq!(
+        (first.number, &first.previous),
+        (9, &last_hash),
+        "it goes on where the other ends"
+    );
+    let expected = JournalEvent::DamageAcknowledged {
+        file: done.file.clone(),
+        sha256: hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&damaged)),
+        lines: 8,
+        damage: done.damage.clone(),
+    };
+    assert_eq!(first.event, expected);
+    verify_journal(dir.path()).unwrap();
+    assert_eq!(acknowledge(dir.path()).unwrap(), None, "once is enough");
+
+    // A crash before the database knew of it.
+    fs::remove_dir_all(dir.path().join("db")).unwrap();
+    given::copy_folder(&before.path().join("db"), &dir.path().join("db"));
+    let store = given::store(dir.path());
+    check(&store, &approvals, &callbacks);
+    store.close().await;
+    let store = given::store(dir.path());
+    assert!(store.repairs().is_empty(), "{:?}", store.repairs());
+    given::decide(&store, approvals[0].id, Outcome::Reject, "ada")
+        .await
+        .unwrap();
+    store.close().await;
+    assert!(store.damage().is_empty(), "{:?}", store.damage());
+    assert_eq!(verify_journal(dir.path()).unwrap().lines, 2);
+    // Only the first line may begin like that.
+    let again = lines(dir.path()).join("\n") + "\n" + &lines(dir.path())[0] + "\n";
+    let forged = tempfile::tempdir().unwrap();
+    fs::write(forged.path().join(JOURNAL_FILE), again).unwrap();
+    assert_eq!(verify_journal(forged.path()).unwrap_err().last, 3);
+}
+
+#[tokio::test]
+async fn what_waits_is_rebuilt_from_what_was_set_aside_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    let (approvals, callbacks) = history(&store).await;
+    store.close().await;
+    for _ in 0..2 {
+        let text = fs::read_to_string(dir.path().join(JOURNAL_FILE)).unwrap();
+        match text.lines().count() {
+            8 => drop(damage(dir.path())),
+            // It is damaged again, behind its first line.
+            _ => fs::write(dir.path().join(JOURNAL_FILE), text + "nothing\n").unwrap(),
+        }
+        acknowledge(dir.path()).unwrap().unwrap();
+    }
+    fs::remove_dir_all(dir.path().join("db")).unwrap();
+    let store = given::store(dir.path());
+    check(&store, &approvals, &callbacks);
+    given::decide(&store, approvals[0].id, Outcome::Reject, "ada")
+        .await
+        .unwrap();
+    store.close().await;
+    verify_journal(dir.path()).unwrap();
 }
 
 #[tokio::test]
@@ -207,7 +345,10 @@ async fn a_torn_or_missing_tail_is_written_again() {
         .unwrap();
     assert!(matches!(
         verify_journal(dir.path()),
-        Err(JournalFault::Number { line: 2, number: 3 })
+        Err(JournalDamage {
+            first: JournalFault::Number { line: 2, number: 3 },
+            ..
+        })
     ));
     assert_eq!(lines(dir.path()).len(), 4);
 }

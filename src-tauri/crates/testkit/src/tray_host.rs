@@ -41,16 +41,18 @@ impl Watcher {
 }
 
 /// The panel; it is there until it is dropped.
-pub(crate) struct TrayHost {
+#[derive(Debug)]
+pub struct TrayHost {
     connection: Connection,
     registered: Registered,
 }
 
 /// An entry of a menu.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub struct Entry {
     id: i32,
-    pub(crate) label: String,
+    /// What it says.
+    pub label: String,
 }
 
 /// What a menu's layout is made of: id, properties, children.
@@ -58,7 +60,10 @@ type Layout = (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>);
 
 impl TrayHost {
     /// Starts one on this bus.
-    pub(crate) async fn start(connection: Connection) -> Self {
+    ///
+    /// # Panics
+    /// If there is a panel on it already.
+    pub async fn start(connection: Connection) -> Self {
         let registered = Registered::default();
         let watcher = Watcher(Arc::clone(&registered));
         connection
@@ -97,7 +102,10 @@ impl TrayHost {
     }
 
     /// Its entries with a label.
-    pub(crate) async fn entries(&self) -> Vec<Entry> {
+    ///
+    /// # Panics
+    /// If no icon registers, or one without a menu.
+    pub async fn entries(&self) -> Vec<Entry> {
         let menu = self.menu().await;
         let (_, (_, _, children)): (u32, Layout) = menu
             .call("GetLayout", &(0_i32, -1_i32, Vec::<&str>::new()))
@@ -107,7 +115,10 @@ impl TrayHost {
     }
 
     /// Waits until an entry has this label.
-    pub(crate) async fn wait_for_entry(&self, label: &str) -> Entry {
+    ///
+    /// # Panics
+    /// If that takes too long.
+    pub async fn wait_for_entry(&self, label: &str) -> Entry {
         let begun = Instant::now();
         loop {
             let entries = self.entries().await;
@@ -123,7 +134,10 @@ impl TrayHost {
     }
 
     /// Chooses an entry.
-    pub(crate) async fn choose(&self, entry: &Entry) {
+    ///
+    /// # Panics
+    /// If the menu does not take it.
+    pub async fn choose(&self, entry: &Entry) {
         let menu = self.menu().await;
         let body = (entry.id, "clicked", Value::from(0_i32), 0_u32);
         menu.call::<_, _, ()>("Event", &body)

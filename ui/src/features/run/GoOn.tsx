@@ -47,8 +47,8 @@ function Result({ state }: { state: ExecutionState }) {
   }
 }
 
-/** A run that a restart ended while its caller waited: it can go on from there, and how that ends is said. */
-export function Interrupted({ executionId }: { executionId: string }) {
+/** A run that ended at a step, by a restart or because the step failed: it can go on there, and how that ends is said. */
+export function GoOn({ executionId }: { executionId: string }) {
   const platform = usePlatform();
   const client = useQueryClient();
   const connected = useConnection();
@@ -57,7 +57,7 @@ export function Interrupted({ executionId }: { executionId: string }) {
   const [failed, setFailed] = useState<unknown>(null);
   const [wentOn, setWentOn] = useState(false);
   const state = execution.data?.state;
-  const interrupted = execution.data?.interrupted === true;
+  const run = execution.data;
 
   // What it did meanwhile.
   useEffect(() => {
@@ -85,7 +85,7 @@ export function Interrupted({ executionId }: { executionId: string }) {
 
   return (
     <>
-      {execution.data !== undefined && interrupted ? (
+      {run?.interrupted === true ? (
         <Banner
           tone="warn"
           title="Interrupted by a restart"
@@ -96,14 +96,30 @@ export function Interrupted({ executionId }: { executionId: string }) {
               <Button isDisabled={busy || !connected} onPress={() => void goOn()}>
                 {busy ? "Going on" : "Go on from the interrupted step"}
               </Button>
-              <CancelRun run={execution.data} disabled={busy || !connected} />
+              <CancelRun run={run} disabled={busy || !connected} />
             </>
           }
         >
-          {execution.data.approvalId === null
+          {run.approvalId === null
             ? "Countersign was restarted before its steps were done."
             : "The answer was kept, but not all steps behind it ran."}{" "}
           Whoever called does not wait any more; the result can still leave as a callback.
+        </Banner>
+      ) : run !== undefined && run.failedStep !== null ? (
+        <Banner
+          tone="no"
+          title={`${wentOn ? "It failed again" : "It failed"} at “${run.failedStep}”`}
+          live={wentOn}
+          below
+          action={
+            <Button isDisabled={busy || !connected} onPress={() => void goOn()}>
+              {busy ? "Going on" : "Try this step again"}
+            </Button>
+          }
+        >
+          {run.error !== null && <p className={styles.why}>{run.error}</p>}
+          What was done and answered before it stands. If the step calls something, that is called once more; the result can
+          still leave as a callback.
         </Banner>
       ) : (
         wentOn && state !== undefined && <Result state={state} />
@@ -113,7 +129,7 @@ export function Interrupted({ executionId }: { executionId: string }) {
           {wordsOf(failed)}
         </Banner>
       )}
-      {execution.isError && execution.data === undefined && (
+      {execution.isError && run === undefined && (
         <p className={styles.unknown}>
           Where this run stands cannot be read: {wordsOf(execution.error)}{" "}
           <Button size="small" onPress={() => void execution.refetch()}>
