@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use countersign_app::App;
 use countersign_app::view::EventView;
+use countersign_app::{App, OpenRequest};
 use tauri::{AppHandle, Emitter as _, Manager as _};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::tray::Tray;
@@ -20,7 +21,7 @@ const TRAY_PACE: Duration = Duration::from_millis(200);
 pub(crate) fn forward(handle: &AppHandle, app: &App) {
     tauri::async_runtime::spawn(to_window(handle.clone(), app.clone()));
     tauri::async_runtime::spawn(to_tray(handle.clone(), app.clone()));
-    tauri::async_runtime::spawn(open(handle.clone(), app.clone()));
+    tauri::async_runtime::spawn(open(handle.clone(), app.open_requests()));
 }
 
 async fn to_window(handle: AppHandle, app: App) {
@@ -60,8 +61,7 @@ async fn to_tray(handle: AppHandle, app: App) {
     }
 }
 
-async fn open(handle: AppHandle, app: App) {
-    let mut requests = app.open_requests();
+async fn open(handle: AppHandle, mut requests: Receiver<OpenRequest>) {
     loop {
         match requests.recv().await {
             Ok(request) => window::show(&handle, request.approval.map_or(Place::Inbox, Place::Approval)),

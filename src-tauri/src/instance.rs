@@ -1,9 +1,17 @@
-//! One copy a data folder: the name on the session bus that the copies find each other by.
+//! One copy a data folder, and how a second start shows the inbox of the first.
 //!
-//! The bus is the friendly way, by which a second start shows the inbox of the first. Without a bus the
-//! lock of the store still keeps a second copy out.
+//! That goes over the session bus, by a name that the copies find each other by. Where the bus does not lead to the
+//! other copy, because there is none or it is another session's, the management API does. What keeps a second copy out
+//! is the lock of the store.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use countersign_app::{ErrorCode, running};
+use countersign_server::client::{Call, Method, call};
+
+/// How long the copy that runs may take to say that it shows its window. A second copy ends within three seconds.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The name for this data folder, without the ending that the plugin adds.
 ///
@@ -56,6 +64,58 @@ pub(crate) async fn is_running(bus_name: &str) -> bool {
 #[cfg(not(target_os = "linux"))]
 pub(crate) async fn is_running(_bus_name: &str) -> bool {
     false
+}
+
+/// What came of asking the copy that runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// It shows its window.
+    Shows,
+    /// It has none: why, for people.
+    HasNone(String),
+    /// Nobody was reached: nothing runs, or it starts, closes, or cannot listen.
+    NotReached,
+}
+
+/// Asks whoever works on this folder to show its inbox, over its management API.
+pub(crate) async fn ask_to_show(data_dir: &Path) -> Asked {
+    let (address, token) = match (
+        running::address(data_dir),
+        running::token(&running::token_file(data_dir)),
+    ) {
+        (Ok(address), Ok(token)) => (address, token),
+        (Err(error), _) => {
+            tracing::debug!(%error, "no copy to ask");
+            return Asked::NotReached;
+        }
+        (_, Err(error)) => {
+            tracing::warn!(%error, "the token cannot be read, so the copy that runs cannot be asked");
+            return Asked::NotReached;
+        }
+    };
+    let open = Call {
+        method: Method::POST,
+        path: "/api/v1/open",
+        body: Some(b"{}".to_vec()),
+        headers: Vec::new(),
+    };
+    let reply = match call(&address, &token, open, PATIENCE).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            tracing::warn!(%error, "the copy that runs does not answer");
+            return Asked::NotReached;
+        }
+    };
+    if reply.status.is_success() {
+        return Asked::Shows;
+    }
+    let refusal = reply.refusal();
+    let message = refusal.message.unwrap_or_default();
+    if refusal.code == Some(ErrorCode::NoWindow) {
+        return Asked::HasNone(format!("{message} Open http://{address}/"));
+    }
+    tracing::warn!(status = %reply.status, message, "the copy that runs does not show its window");
+    Asked::NotReached
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -34,6 +34,9 @@ pub use arguments::Arguments;
 use crate::lifecycle::{Lifecycle, Start};
 use crate::window::{Inbox, Place};
 
+/// What a start says that another copy was there before.
+const SHOWS: &str = "countersign: Countersign already runs on this data folder and shows its inbox now.";
+
 /// Runs the desktop application until it is told to quit.
 ///
 /// Exit codes: 0 after Quit or a signal, and when the copy that runs already was told to show its inbox; 1 when something kept it
@@ -62,14 +65,25 @@ fn start_and_run(arguments: &Arguments) -> anyhow::Result<u8> {
         .context("the program cannot start its threads")?;
     tauri::async_runtime::set(runtime.handle().clone());
 
-    let bus_name = instance::bus_name(&config.data_dir);
+    let data_dir = config.data_dir.clone();
+    let bus_name = instance::bus_name(&data_dir);
     if runtime.block_on(instance::is_running(&bus_name)) {
-        say("countersign: Countersign already runs on this data folder and shows its inbox now.");
+        say(SHOWS);
+    } else if let Some(code) = hand_over(&runtime, &data_dir) {
+        return Ok(code);
     }
     // Must come before the store is opened: a second copy hands over here and ends.
-    let desktop = build(&bus_name, &config.data_dir)?;
+    let desktop = build(&bus_name, &data_dir)?;
     let example = arguments.import_example.clone();
-    let app = runtime.block_on(start(config))?;
+    let app = match runtime.block_on(start(config)) {
+        Ok(app) => app,
+        // The other copy may have been starting, too, when it was asked before.
+        Err(error @ StartError::InUse(_)) => match hand_over(&runtime, &data_dir) {
+            Some(code) => return Ok(code),
+            None => return Err(error.into()),
+        },
+        Err(error) => return Err(error.into()),
+    };
     if let Some(file) = example {
         runtime.block_on(import_example(&app, &file))?;
     }
@@ -78,6 +92,24 @@ fn start_and_run(arguments: &Arguments) -> anyhow::Result<u8> {
     runtime.block_on(lifecycle::bounded(app.shutdown()));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     Ok(u8::try_from(code).unwrap_or(1))
+}
+
+/// Lets the copy that works on this folder, if there is one that can be asked, show its inbox. The exit code then.
+fn hand_over(runtime: &tokio::runtime::Runtime, data_dir: &Path) -> Option<u8> {
+    match runtime.block_on(instance::ask_to_show(data_dir)) {
+        instance::Asked::Shows => {
+            say(SHOWS);
+            Some(0)
+        }
+        instance::Asked::HasNone(why) => {
+            say(&format!(
+                "countersign: the data folder {} is in use. {why}, or quit it and start the desktop app again.",
+                data_dir.display()
+            ));
+            Some(lifecycle::IN_USE)
+        }
+        instance::Asked::NotReached => None,
+    }
 }
 
 fn build(bus_name: &str, data_dir: &Path) -> anyhow::Result<tauri::App> {
@@ -93,7 +125,7 @@ fn build(bus_name: &str, data_dir: &Path) -> anyhow::Result<tauri::App> {
     tauri::Builder::default()
         .plugin(single_instance)
         .plugin(tauri_plugin_dialog::init())
-        .manage(Inbox::new(data_dir))
+        .manage(Inbox::new(data_dir, bus_name))
         .manage(Lifecycle::default())
         .invoke_handler(with_commands!(handlers))
         .build(tauri::generate_context!())
@@ -128,9 +160,10 @@ async fn import_example(app: &App, file: &Path) -> anyhow::Result<()> {
 fn run_until_quit(desktop: tauri::App, app: &App, hidden: bool) -> i32 {
     let handle = desktop.handle().clone();
     handle.manage(app.clone());
+    // Before the server: who calls it finds a window.
+    events::forward(&handle, app);
     handle.state::<Lifecycle>().serve(app.clone());
     lifecycle::end_on_signals(&handle);
-    events::forward(&handle, app);
 
     let mut started = false;
     let app = app.clone();

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// The exit code when another copy works on the same data folder.
-const IN_USE: u8 = 3;
+pub(crate) const IN_USE: u8 = 3;
 
 /// The longest that each half of an ending may take: first the server, then the application.
 const LONGEST: Duration = Duration::from_secs(8);

@@ -26,7 +26,7 @@ pub(crate) async fn serve(app: App, mut stop: watch::Receiver<bool>) {
                         let _ = stop.wait_for(|stop| *stop).await;
                     }
                 };
-                // The window has its own way in, so no page is served.
+                // The window has its own way in, so no page is served but one that says so.
                 let options = countersign_server::Options::default();
                 if let Err(error) = countersign_server::serve(app.clone(), listener, options, stopped).await {
                     tracing::error!(%error, "the server ended");

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use countersign_app::App;
+use countersign_app::view::StatusView;
 use countersign_domain::ApprovalId;
 use serde::Serialize;
 use tauri::webview::NewWindowResponse;
@@ -15,7 +16,7 @@ use tauri::{AppHandle, Emitter as _, Manager as _, Url, WebviewUrl, WebviewWindo
 use tauri_plugin_dialog::{DialogExt as _, MessageDialogButtons, MessageDialogKind};
 
 use crate::lifecycle::{self, Lifecycle};
-use crate::{dropped, tray_host};
+use crate::{dropped, instance, tray_host};
 
 /// The label by which capabilities and events know the window.
 pub(crate) const LABEL: &str = "inbox";
@@ -82,6 +83,8 @@ impl Closing {
 
 /// The window's state that outlives the window.
 pub(crate) struct Inbox {
+    /// The name by which a second start finds this program on the session bus.
+    bus_name: String,
     /// Where the webview keeps what belongs to the window only, such as the theme.
     kept_in: PathBuf,
     closing: Mutex<Closing>,
@@ -89,9 +92,10 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// The state for a program on this data folder.
-    pub(crate) fn new(data_dir: &Path) -> Self {
+    /// The state for a program on this data folder, which has this name on the bus if there is one.
+    pub(crate) fn new(data_dir: &Path, bus_name: &str) -> Self {
         Self {
+            bus_name: bus_name.to_owned(),
             kept_in: data_dir.join("window"),
             closing: Mutex::default(),
             told_about_closing: AtomicBool::default(),
@@ -244,13 +248,54 @@ pub(crate) fn destroyed(handle: &AppHandle, app: &App) {
     let (handle, app) = (handle.clone(), app.clone());
     tauri::async_runtime::spawn(async move {
         // Asked again: at the start of a session the panel may come later than this program.
-        if !look_for_tray_host(&app).await {
-            explain(&handle);
+        if look_for_tray_host(&app).await {
+            return;
         }
+        let bus_name = handle.state::<Inbox>().bus_name.clone();
+        let standing = Standing {
+            status: app.status(),
+            notifications_enabled: app
+                .settings()
+                .map_or(true, |settings| settings.notifications_enabled),
+            on_bus: instance::is_running(&bus_name).await,
+        };
+        explain(&handle, &standing);
     });
 }
 
-fn explain(handle: &AppHandle) {
+/// What decides how the program goes on without its window.
+struct Standing {
+    status: StatusView,
+    notifications_enabled: bool,
+    /// Whether a second start finds it on the session bus.
+    on_bus: bool,
+}
+
+/// What goes on without the window, and how to come back to it.
+fn farewell(standing: &Standing) -> String {
+    let status = &standing.status;
+    let listens = match (&status.address, &status.address_problem) {
+        (Some(_), _) => "Countersign keeps listening".to_owned(),
+        (None, Some(problem)) => format!("Countersign does not listen: {problem} It goes on"),
+        (None, None) => "Countersign goes on".to_owned(),
+    };
+    let asks = if !standing.notifications_enabled {
+        ". Questions wait in the inbox, because notifications are switched off"
+    } else if status.notifications.available {
+        " and asks by notification"
+    } else {
+        ". Questions wait in the inbox, because nothing shows notifications here"
+    };
+    // A second start finds this program on the bus or where it listens.
+    let back = if standing.on_bus || status.address.is_some() {
+        "so start Countersign again whenever you want to see the inbox"
+    } else {
+        "and a second start cannot reach it while it does not listen. To see the inbox then, quit it and start it again"
+    };
+    format!("{listens}{asks}. This desktop shows no tray icons, {back}.")
+}
+
+fn explain(handle: &AppHandle, standing: &Standing) {
     let told = &handle.state::<Inbox>().told_about_closing;
     if handle.state::<Lifecycle>().is_ending()
         || handle.get_webview_window(LABEL).is_some()
@@ -261,13 +306,13 @@ fn explain(handle: &AppHandle) {
     let quit = handle.clone();
     handle
         .dialog()
-        .message(
-            "Countersign keeps listening and asks by notification. This desktop shows no tray icons, so start \
-             Countersign again whenever you want to see the inbox.",
-        )
+        .message(farewell(standing))
         .title("Countersign goes on without its window")
         .kind(MessageDialogKind::Info)
-        .buttons(MessageDialogButtons::OkCancelCustom("Quit".to_owned(), "Keep running".to_owned()))
+        .buttons(MessageDialogButtons::OkCancelCustom(
+            "Quit".to_owned(),
+            "Keep running".to_owned(),
+        ))
         // Closing the question counts as the second button: silence changes nothing.
         .show(move |wants_to_quit| {
             if wants_to_quit {
@@ -280,7 +325,7 @@ fn explain(handle: &AppHandle) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Closing, Open, Place, is_own_page};
+    use super::{Closing, Open, Place, Standing, farewell, is_own_page};
 
     #[test]
     fn what_is_asked_for_while_the_window_closes_is_kept_until_it_is_gone() {
@@ -297,6 +342,55 @@ mod tests {
         assert!(!closing.keeps(Place::Inbox), "and the next window is a new one");
         closing.begins();
         assert_eq!(closing.ends(), None, "nobody asked this time");
+    }
+
+    #[test]
+    fn what_is_said_at_closing_is_true() {
+        let said = |address: bool, notifications: bool, notifications_enabled, on_bus| {
+            let status = serde_json::json!({
+                "address": address.then_some("127.0.0.1:8420"),
+                "addressProblem": (!address).then_some("Port 8420 is taken by another program. It is tried again."),
+                "pending": 0, "failingCallbacks": 0,
+                "notifications": { "available": notifications, "server": null, "buttons": true, "reply": false, "note": null },
+                "storageProblem": null, "storageRepairs": [], "storageDamage": [],
+                "trayHost": false, "version": "1", "hasFlows": true,
+            });
+            farewell(&Standing {
+                status: serde_json::from_value(status).expect("a status"),
+                notifications_enabled,
+                on_bus,
+            })
+        };
+        for on_bus in [true, false] {
+            let text = said(true, on_bus, true, on_bus);
+            assert!(text.starts_with("Countersign keeps listening"), "{text}");
+            assert_eq!(text.contains("asks by notification"), on_bus, "{text}");
+            assert_eq!(
+                text.contains("nothing shows notifications here"),
+                !on_bus,
+                "{text}"
+            );
+            assert!(
+                text.contains("start Countersign again whenever"),
+                "either way: {text}"
+            );
+        }
+        let text = said(true, true, false, true);
+        assert!(
+            text.contains("switched off") && !text.contains("asks by"),
+            "{text}"
+        );
+        let text = said(false, true, true, true);
+        assert!(
+            text.contains("does not listen: Port 8420 is taken")
+                && text.contains("start Countersign again whenever"),
+            "the bus leads to it: {text}"
+        );
+        let text = said(false, false, true, false);
+        assert!(
+            text.contains("cannot reach it") && !text.contains("whenever"),
+            "nothing leads to it: {text}"
+        );
     }
 
     #[test]

@@ -13,6 +13,9 @@ const NOTIFICATION_SERVERS: [&str; 2] = [
     "/usr/lib/xfce4/notifyd/xfce4-notifyd",
 ];
 
+/// An address of a bus that is not there.
+pub(crate) const NO_BUS: &str = "unix:path=/nonexistent/bus";
+
 /// A child process that ends with its owner.
 #[derive(Debug)]
 pub(crate) struct Kept(pub(crate) Child);
@@ -41,6 +44,8 @@ pub(crate) struct Desktop {
     notification_server: Option<Kept>,
     _window_manager: Kept,
     bus: PrivateBus,
+    /// Where programs look for the bus; nothing is there on a desktop without one.
+    bus_address: String,
     _screen: Kept,
     home: tempfile::TempDir,
     name: &'static str,
@@ -98,11 +103,19 @@ impl Desktop {
             display,
             notification_server: None,
             _window_manager: Kept(window_manager),
+            bus_address: bus.address().to_owned(),
             bus,
             _screen: Kept(screen),
             home,
             name,
         }
+    }
+
+    /// A desktop without a session bus, as one that was put together by hand: a display and a window manager.
+    pub(crate) fn without_bus(name: &'static str) -> Self {
+        let mut desktop = Self::without_notifications(name);
+        desktop.bus_address = NO_BUS.to_owned();
+        desktop
     }
 
     fn start_notification_server(&mut self) {
@@ -136,7 +149,7 @@ impl Desktop {
     /// A command that sees this desktop and nothing of the machine's own.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        environment(&mut command, &self.display, self.bus.address(), self.home.path());
+        environment(&mut command, &self.display, &self.bus_address, self.home.path());
         command.stdin(Stdio::null());
         command
     }

@@ -1,6 +1,8 @@
 //! Starting, staying and ending.
 
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_testkit::TrayHost;
@@ -8,7 +10,7 @@ use countersign_testkit::flows::{FlowOptions, start_gate_replies};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::desktop::{Desktop, wait_for};
+use crate::desktop::{Desktop, NO_BUS, wait_for};
 use crate::program::{self, Program, import, trigger, wait_for_end};
 use crate::screen::Screen;
 
@@ -122,31 +124,117 @@ async fn with_a_tray_it_can_start_hidden() {
     program.terminate();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_copy_without_a_bus_says_so_and_ends_soon() {
-    let desktop = Desktop::without_notifications("second");
-    let data_dir = desktop.folder("data");
-    let first = Program::start(&desktop, &data_dir, &[]);
-    let second = program::command(&desktop, &data_dir, &[])
-        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
+/// Starts the program once more, without a bus in common; its exit code, what it said, and how long that took.
+fn second_start(desktop: &Desktop, data_dir: &Path) -> (Option<i32>, String, Duration) {
+    let begun = Instant::now();
+    let second = program::command(desktop, data_dir, &[])
+        .env("DBUS_SESSION_BUS_ADDRESS", NO_BUS)
         .stderr(Stdio::piped())
         .spawn()
         .expect("started");
-    let begun = std::time::Instant::now();
     let output = second.wait_with_output().expect("it ends");
-    // Three seconds are promised, and 2.3 measured; a machine that is busy with other tests gets twice that.
-    assert!(
-        begun.elapsed() < Duration::from_secs(6),
-        "it does not wait for ever: {:?}",
-        begun.elapsed()
-    );
-    assert_eq!(output.status.code(), Some(3), "scripts can tell it apart");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        said.contains(&data_dir.display().to_string()),
-        "it names the folder: {said}"
-    );
+    (output.status.code(), said, begun.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_session_bus_a_second_start_shows_the_inbox_again() {
+    let desktop = Desktop::without_bus("no-bus");
+    let data_dir = desktop.folder("data");
+    let mut program = Program::start(&desktop, &data_dir, &["--hidden"]);
+    desktop.wait_for_windows(TITLE, 1);
+    for round in 0..2 {
+        desktop.close_window(TITLE);
+        desktop.wait_for_windows(TITLE, 0);
+        if round == 0 {
+            // What it says then is compared in the tests of the window.
+            desktop.wait_for_windows(GOES_ON, 1);
+            desktop.picture("no-bus");
+            desktop.close_window(GOES_ON);
+            desktop.wait_for_windows(GOES_ON, 0);
+        }
+        let (code, said, took) = second_start(&desktop, &data_dir);
+        assert_eq!(code, Some(0), "it hands over: {said}");
+        assert!(said.contains("shows its inbox now"), "and says so: {said}");
+        assert!(took < Duration::from_secs(6), "soon: {took:?}");
+        desktop.wait_for_windows(TITLE, 1);
+    }
+    assert!(program.is_running(), "there is one program all the time");
+    program.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_start_from_another_session_shows_the_inbox_too() {
+    let desktop = Desktop::without_notifications("sessions");
+    let _tray = TrayHost::start(desktop.bus().connect().await).await;
+    let data_dir = desktop.folder("data");
+    let first = Program::start(&desktop, &data_dir, &[]);
+    desktop.wait_for_windows(TITLE, 1);
+    desktop.close_window(TITLE);
+    desktop.wait_for_windows(TITLE, 0);
+    let (code, said, _) = second_start(&desktop, &data_dir);
+    assert_eq!(code, Some(0), "{said}");
+    desktop.wait_for_windows(TITLE, 1);
     first.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_copy_that_cannot_hand_over_says_so_and_ends_soon() {
+    let desktop = Desktop::without_bus("second");
+    // Somebody works there who does not listen.
+    let silent = desktop.folder("silent");
+    std::fs::create_dir(&silent).expect("a folder");
+    let lock = std::fs::File::create(silent.join("countersign.lock")).expect("a file");
+    lock.lock().expect("the lock");
+    // And somebody who listens and has no window, as `countersign serve`.
+    let served = desktop.folder("served");
+    let app = headless(&served).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("its address");
+    app.set_address(Some(address), None);
+    let server = tokio::spawn(countersign_server::serve(
+        app.clone(),
+        listener,
+        countersign_server::Options::default(),
+        std::future::pending::<()>(),
+    ));
+    for (data_dir, named) in [
+        (&silent, "--data-dir".to_owned()),
+        (&served, format!("http://{address}/")),
+    ] {
+        let (code, said, took) = second_start(&desktop, data_dir);
+        // Three seconds are promised, and 2.3 measured; a machine that is busy with other tests gets twice that.
+        assert!(
+            took < Duration::from_secs(6),
+            "it does not wait for ever: {took:?}"
+        );
+        assert_eq!(code, Some(3), "scripts can tell it apart: {said}");
+        assert!(
+            said.contains(&data_dir.display().to_string()) && said.contains(&named),
+            "it names the folder and what to do: {said}"
+        );
+    }
+    assert!(desktop.windows(TITLE).is_empty(), "nothing was shown");
+    server.abort();
+    app.shutdown().await;
+}
+
+async fn headless(data_dir: &Path) -> countersign_app::App {
+    let flags = countersign_app::Flags {
+        data_dir: Some(data_dir.to_owned()),
+        keychain: Some("off".to_owned()),
+        ..Default::default()
+    };
+    let options = countersign_app::Options {
+        config: countersign_app::Config::load(&flags, |_| None).expect("a configuration"),
+        notifier: countersign_app::headless_notifier(),
+        clock: Arc::new(countersign_app::SystemClock),
+        ids: Arc::new(countersign_app::RandomIds),
+        keychain: countersign_app::keychain_of_this_system(),
+    };
+    countersign_app::App::start(options).await.expect("it starts")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -426,7 +426,7 @@ fn damage_of_the_journal_is_told_until_it_is_acknowledged() {
     ask(&serve, &flow, "v2");
     end(serve);
     let whole = console.json(&["doctor", "--acknowledge-damage"]);
-    assert_eq!(whole, json!({ "setAside": null, "repairs": [] }));
+    assert_eq!(whole, json!({ "setAside": null, "loss": null, "repairs": [] }));
     let journal = setup.data_dir().join("journal.jsonl");
     let text = std::fs::read_to_string(&journal).expect("the journal");
     let damaged = text.replacen("Release v1", "Release v7", 1);
@@ -484,7 +484,13 @@ fn a_part_of_an_id_must_be_enough() {
 fn callbacks_and_doctor_tell_how_it_is() {
     let setup = installation();
     let console = Console { setup: &setup };
+    let folder = setup.data_dir().display().to_string();
+    let token = setup.data_dir().join("api-token").display().to_string();
     let text = console.expect(1, &["doctor"]);
+    assert!(
+        text.contains(&format!("{token}, which the first start makes")),
+        "{text}"
+    );
     assert!(
         text.contains("problem") && text.contains("countersign serve"),
         "{text}"
@@ -498,13 +504,31 @@ fn callbacks_and_doctor_tell_how_it_is() {
         .iter()
         .map(|check| &check["name"])
         .collect();
-    assert_eq!(names, ["server", "store", "notifications", "secrets"]);
+    assert_eq!(names, ["server", "store", "notifications", "secrets", "folder"]);
     let text = console.expect(0, &["doctor"]);
-    assert_eq!(text.lines().count(), 4, "one line each: {text}");
+    assert_eq!(text.lines().count(), 5, "one line each: {text}");
     assert!(
         text.contains(&serve.address) && text.contains("--notifications off"),
         "{text}"
     );
+    let url = format!("http://{}", serve.address);
+    let text_by_url = String::from_utf8(
+        setup
+            .bare_command()
+            .args(["doctor", "--url", &url, "--token-file", &token])
+            .output()
+            .expect("it runs")
+            .stdout,
+    )
+    .expect("text");
+    for text in [&text, &text_by_url] {
+        assert!(
+            text.contains(&format!(
+                "the data folder is {folder}; the token of the API lies in {token}\n"
+            )),
+            "{text}"
+        );
+    }
 
     let receiver = CallbackReceiver::new();
     assert!(console.expect(0, &["callbacks"]).contains("No callbacks"));
@@ -907,4 +931,93 @@ fn a_dry_run_says_what_would_happen_and_nothing_does() {
     assert!(serve.pending().is_empty(), "nobody was asked");
     let runs = serve.get("/api/v1/executions?summary=true");
     assert_eq!(runs["runs"], json!([]), "nothing was kept");
+}
+
+#[test]
+fn a_list_that_was_cut_says_so() {
+    let setup = installation();
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let options = FlowOptions::callback("http://127.0.0.1:9/", None);
+    let flow = serve.import("gate", &flows::start_gate_replies(&options));
+    for n in 0..53 {
+        serve
+            .post(&flow, &json!({ "item": format!("v{n}") }))
+            .expect(202, "accepted");
+    }
+    let ids = eventually("all are asked", SOON, || {
+        let page = console.json(&["list", "--limit", "60"]);
+        let ids = page["approvals"].as_array().expect("a list").iter();
+        let ids: Vec<String> = ids
+            .map(|one| one["id"].as_str().expect("an id").to_owned())
+            .collect();
+        (ids.len() == 53).then_some(ids)
+    });
+
+    let table = console.expect(0, &["list"]);
+    assert_eq!(table.matches("Release v").count(), 50, "{table}");
+    assert!(
+        table.ends_with("\n3 more; --limit 53 shows them too.\n"),
+        "{table}"
+    );
+    let table = console.expect(0, &["list", "--limit", "53"]);
+    assert!(!table.contains("more"), "that is all of them: {table}");
+    let page = console.json(&["list", "--limit", "4"]);
+    assert_eq!(page["pending"], 53, "{page}");
+    assert_eq!(page["next"], json!(ids[3]), "the cursor, as the API has it");
+    let page = console.json(&["list", "--limit", "60"]);
+    assert_eq!(
+        (&page["next"], page["approvals"].as_array().map(Vec::len)),
+        (&Value::Null, Some(53)),
+        "the end"
+    );
+
+    for id in &ids[..3] {
+        serve.decide(id, "approve").expect(200, "it goes on");
+    }
+    let table = console.expect(0, &["list", "--state", "approved", "--limit", "2"]);
+    assert!(table.contains("There are more; --limit"), "{table}");
+    let table = console.expect(0, &["callbacks", "--limit", "2"]);
+    assert!(table.contains("There are more; --limit"), "{table}");
+    let page = console.json(&["callbacks", "--limit", "2"]);
+    assert!(
+        page["next"].is_string() && page["waiting"].is_u64() && page["failing"].is_u64(),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_database_that_is_gone_is_a_problem_until_it_is_acknowledged() {
+    let setup = installation();
+    let end = |mut serve: Headless| {
+        serve.terminate();
+        assert!(serve.wait(SOON).success(), "it ends cleanly");
+    };
+    let serve = setup.start();
+    let console = Console { setup: &setup };
+    let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
+    ask(&serve, &flow, "v1");
+    end(serve);
+    std::fs::remove_dir_all(setup.data_dir().join("db")).expect("somebody removes it");
+    for start in ["the first", "the second"] {
+        let serve = setup.start();
+        let text = console.expect(1, &["doctor"]);
+        for told in [
+            "the flows with their settings and secrets",
+            "the variables",
+            "import the flows again and enter callback URL, secrets",
+            "countersign doctor --acknowledge-damage",
+        ] {
+            assert!(text.contains(told), "{start} start: {told:?} in {text}");
+        }
+        assert_eq!(serve.pending().len(), 1, "what waits is there");
+        end(serve);
+    }
+    let said = console.expect(0, &["doctor", "--acknowledge-damage"]);
+    assert!(
+        said.contains("The journal is whole") && said.contains("the flows"),
+        "{said}"
+    );
+    let _serve = setup.start();
+    console.expect(0, &["doctor"]);
 }

@@ -1,5 +1,5 @@
 //! The rows of known gaps, part D, that a caller of the webhook can see, each named by its row; those of D1 and D3 that
-//! are the runner's alone are in `crates/flow/tests/it`, named the same way.
+//! are the runner's alone are in `crates/flow/tests/it`, and D2.14 is in `repeats`, named the same way.
 
 use std::time::Duration;
 
@@ -88,6 +88,29 @@ fn d1_5_no_answer_does_not_lead_past_the_checks_of_a_call() {
         answer(&serve, &flow, &chat, &nothing).expect(400, "without what is required");
     }
     assert_eq!(serve.get("/api/v1/executions")["total"], 1, "no run was begun");
+}
+
+#[test]
+fn d1_6_an_answer_that_comes_twice_never_reaches_the_second_gate() {
+    let setup = installation();
+    let serve = setup.start();
+    let flow = serve.import("gates", &flows::start_two_gates(&FlowOptions::sync()));
+    let chat = stopped(&serve, &flow)["chatId"].clone();
+    let yes = json!({ "type": "proceed" });
+    answer(&serve, &flow, &chat, &yes).expect(200, "the first gate");
+    let before = serve.pending();
+    assert_eq!(before[0]["nodeId"], "humanInputAgentflow_1", "{before:?}");
+    let refused = answer(&serve, &flow, &chat, &yes).expect(409, "the same once more");
+    assert!(
+        refused.message().contains("\"startNodeId\":\"humanInputAgentflow_1\""),
+        "what to send to answer the second one: {}",
+        refused.message()
+    );
+    assert_eq!(serve.pending(), before, "the second gate waits unseen");
+    let named = json!({ "type": "proceed", "startNodeId": "humanInputAgentflow_1" });
+    let done = answer(&serve, &flow, &chat, &named).expect(200, "the second gate").json();
+    assert_eq!(done["executionId"], before[0]["executionId"], "the run went on to its end");
+    assert!(serve.pending().is_empty());
 }
 
 #[test]
@@ -477,6 +500,29 @@ fn d2_12_a_call_without_a_body_is_not_taken_as_signed() {
     serve
         .call("GET", &path, &[("x-signature", nothing.as_str())], None)
         .expect(401, "nothing was signed");
+}
+
+#[test]
+fn d2_13_a_wrong_key_is_told_before_a_call_is_accepted() {
+    let setup = installation();
+    let serve = setup.start();
+    let receiver = CallbackReceiver::new();
+    let (flow, secret) = signed(
+        &serve,
+        "plain-token",
+        json!({ "webhookResponseMode": "async", "callbackUrl": receiver.url("/cb") }),
+    );
+    let with = |key: &str| {
+        let headers = [("content-type", "application/json"), ("x-signature", key)];
+        call(&serve, &flow, &headers, br#"{"who":"Ada"}"#)
+    };
+    for wrong in ["", "wrong", &secret[1..]] {
+        with(wrong).expect(401, "at once, not by a callback");
+    }
+    assert_eq!(serve.get("/api/v1/executions")["total"], 0, "no run was begun");
+    with(&secret).expect(202, "the right one");
+    assert_eq!(receiver.blocking_wait_for(1, SOON)[0].status(), "SUCCESS");
+    assert_only(1, &receiver, &serve);
 }
 
 #[test]

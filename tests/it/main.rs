@@ -19,8 +19,11 @@ mod keychain;
 mod kill;
 mod known_gaps;
 mod management;
+#[cfg(unix)]
+mod packages;
 mod payload;
 mod race;
+mod repeats;
 mod restart;
 mod tool_calls;
 mod webhook;

@@ -4,18 +4,14 @@ import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { chromium } from "playwright-core";
-
+import { startBrowser } from "./support/browser.mjs";
 import { serveMock } from "./support/serve.mjs";
 
 const out = process.argv[2] ?? join(tmpdir(), "ui-pictures");
 const only = process.argv[3];
 await mkdir(out, { recursive: true });
 const { url, close } = await serveMock();
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-});
+const browser = await startBrowser();
 
 const usual = [1280, 800];
 const small = [800, 600];

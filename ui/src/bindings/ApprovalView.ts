@@ -40,7 +40,7 @@ state: ApprovalState,
  */
 flowId: string, 
 /**
- * That flow's name.
+ * That flow's name; where a flow that it called asks, that one's name behind it: `Payments › Review`.
  */
 flowName: string, 
 /**

@@ -3,4 +3,4 @@
 /**
  * Why something was refused. A variant exists only where somebody decides by it.
  */
-export type ErrorCode = "invalid" | "unauthorized" | "forbidden" | "not-found" | "method-not-allowed" | "already-decided" | "content-changed" | "not-waiting" | "run-lost" | "too-large" | "unsupported-media-type" | "flow-refused" | "run-failed" | "storage-unavailable" | "shutting-down" | "too-many-requests" | "internal";
+export type ErrorCode = "invalid" | "unauthorized" | "forbidden" | "not-found" | "method-not-allowed" | "already-decided" | "content-changed" | "not-waiting" | "no-window" | "run-lost" | "too-large" | "unsupported-media-type" | "flow-refused" | "run-failed" | "storage-unavailable" | "shutting-down" | "too-many-requests" | "internal";

@@ -39,6 +39,10 @@ output: unknown,
  */
 stateChanges: Array<StateChangeView>, 
 /**
+ * The last lines that its code wrote to its console, the oldest first.
+ */
+console: Array<string>, 
+/**
  * Why it failed.
  */
 error: string | null, 

@@ -67,6 +67,7 @@ const step: StepView = {
   input: null,
   output: null,
   stateChanges: [],
+  console: [],
   error: null,
   beganAt: null,
   durationMs: null,

@@ -2,9 +2,10 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
+import { startBrowser } from "../support/browser.mjs";
 import { serveMock } from "../support/serve.mjs";
 
 let browser: Browser;
@@ -15,10 +16,7 @@ let axe: string;
 beforeAll(async () => {
   axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
   server = await serveMock();
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-  });
+  browser = await startBrowser();
 });
 
 afterAll(async () => {

@@ -22,18 +22,14 @@ use crate::flows::Flows;
 use crate::host::ScriptRequests;
 use crate::outbox::CallbackOutbox;
 use crate::register::Register;
+use crate::repeats::CallsUnderWay;
+use crate::running::{ADDRESS_FILE, ADDRESS_PROBLEM_FILE};
 use crate::settings::Settings;
 use crate::token::{ApiToken, write_private};
 use crate::variables::Variable;
 use crate::vault::Vault;
 use crate::view::{EventView, StatusView};
 use crate::{Error, OpenRequest, notifications};
-
-/// The file in the data folder that says where the program listens, for the command line.
-const ADDRESS_FILE: &str = "address";
-
-/// Beside it, why there is no address.
-const ADDRESS_PROBLEM_FILE: &str = "address-problem";
 
 /// How long a shutdown waits for runs that are under way.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -93,6 +89,7 @@ pub(crate) struct Inner {
     pub(crate) variables: Register<Variable>,
     pub(crate) connections: Register<Connection>,
     pub(crate) flows: Flows,
+    pub(crate) calls: CallsUnderWay,
     pub(crate) events: Events,
     pub(crate) notifications: BrokerHandle,
     pub(crate) open_requests: tokio::sync::broadcast::Sender<OpenRequest>,
@@ -178,6 +175,7 @@ impl App {
             variables,
             connections,
             flows,
+            calls: CallsUnderWay::default(),
             events: Events::default(),
             notifications,
             open_requests: tokio::sync::broadcast::Sender::new(16),

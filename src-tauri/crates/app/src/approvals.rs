@@ -150,7 +150,7 @@ impl ApprovalSummary {
             id: approval.id.to_string(),
             state: approval.state,
             flow_id: approval.flow_id.to_string(),
-            flow_name: approval.flow_name.clone(),
+            flow_name: approval.asked_in(),
             execution_id: approval.execution_id.to_string(),
             chat_id: approval.chat_id.clone(),
             node_id: approval.node_id.clone(),

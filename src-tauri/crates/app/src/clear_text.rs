@@ -51,7 +51,8 @@ impl App {
         let _alone = self.inner.changing.lock().await;
         let flow = self.stored_flow(id)?;
         let text = self.document_of(&flow)?;
-        let found = clear_text_secrets(&text);
+        let mut found = clear_text_secrets(&text);
+        found.retain(|secret| secret.by_hand.is_none());
         let named = self.inner.name_secrets(&flow.name, found)?;
         let (named, text, plan) = reading(&text, named)?;
         let sharing = if named.is_empty() {
@@ -133,11 +134,11 @@ impl App {
             ));
         }
         for secret in clear_text_secrets(document) {
+            let why = secret
+                .by_hand
+                .unwrap_or("By this document no reference would be replaced there.");
             left.push(display_line(
-                &format!(
-                    "{} of “{}” stays where it is: by this document no reference would be replaced there.",
-                    secret.place, secret.step
-                ),
+                &format!("{} of “{}” stays where it is. {why}", secret.place, secret.step),
                 LINE,
             ));
         }
@@ -154,8 +155,8 @@ impl App {
 
 impl Inner {
     /// A name for the variable of each secret. The same secret has the same one, and so has one that is kept already.
-    fn name_secrets(&self, flow: &str, found: Vec<ClearText>) -> Result<Vec<(ClearText, String)>, Error> {
-        let mut named: Vec<(ClearText, String)> = Vec::with_capacity(found.len());
+    fn name_secrets(&self, flow: &str, found: Vec<ClearText>) -> Result<Named, Error> {
+        let mut named: Named = Vec::with_capacity(found.len());
         for secret in found {
             let known = named.iter().find(|(other, _)| other.value == secret.value);
             let name = match known {
@@ -216,7 +217,10 @@ impl Inner {
     }
 }
 
-/// How many secrets stand in the document of a plan in clear text.
+/// Secrets, each with the variable that holds it.
+type Named = Vec<(ClearText, String)>;
+
+/// How many secrets stand in the document of a plan in clear text and can be moved.
 pub(crate) fn count_secrets(plan: &Plan) -> usize {
     let findings = plan.findings().iter();
     findings
@@ -225,10 +229,7 @@ pub(crate) fn count_secrets(plan: &Plan) -> usize {
 }
 
 /// The document with references to these variables, without those that its steps would not replace.
-fn reading(
-    text: &str,
-    mut named: Vec<(ClearText, String)>,
-) -> Result<(Vec<(ClearText, String)>, String, Plan), Error> {
+fn reading(text: &str, mut named: Named) -> Result<(Named, String, Plan), Error> {
     loop {
         let changed = with_references(text, &named);
         let plan = Plan::parse(&changed).map_err(|refusal| {

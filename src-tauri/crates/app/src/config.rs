@@ -66,7 +66,7 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{} cannot be read; check its permissions", .path.display())]
+    #[error("{} cannot be read{}", .path.display(), if denied(.source) { "; check its permissions" } else { "" })]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -74,6 +74,20 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+    /// Something else has the file's name: a folder, or what never ends when it is read.
+    #[error(
+        "{} is {}, not a file. Move it away to start with the defaults, or put a file in its place", .path.display(),
+        if *.folder { "a folder" } else { "a device or a pipe" }
+    )]
+    NotAFile {
+        /// What lies there.
+        path: PathBuf,
+        /// Whether that is a folder.
+        folder: bool,
+    },
+    /// The file is not text, or not in the one way that is read.
+    #[error("{} is not text in UTF-8. Save it as UTF-8, or move it away to start with the defaults", .0.display())]
+    FileNotText(PathBuf),
     /// The data folder is a file.
     #[error(
         "the data folder {} is a file, not a folder. Name another one with --data-dir, or move the file away", .0.display()
@@ -242,18 +256,30 @@ pub(crate) fn retry_plan(seconds: &[u32]) -> Result<RetryPlan, RetryPlanError> {
 }
 
 fn read_file(path: &Path) -> Result<File, ConfigError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-            path: path.to_owned(),
-            line: line_of(&text, &error),
-            problem: without_values(error.message()),
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
-        Err(source) => Err(ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        }),
-    }
+    let read = std::fs::metadata(path).and_then(|found| match found.is_file() {
+        true => std::fs::read(path).map(Ok),
+        false => Ok(Err(found.is_dir())),
+    });
+    let path = path.to_owned();
+    let bytes = match read {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(folder)) => return Err(ConfigError::NotAFile { path, folder }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
+        Err(source) => return Err(ConfigError::Unreadable { path, source }),
+    };
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(ConfigError::FileNotText(path));
+    };
+    toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+        path,
+        line: line_of(&text, &error),
+        problem: without_values(error.message()),
+    })
+}
+
+/// Whether other rights would help.
+fn denied(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::PermissionDenied
 }
 
 fn line_of(text: &str, error: &toml::de::Error) -> usize {

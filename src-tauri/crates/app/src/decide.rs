@@ -209,6 +209,7 @@ impl App {
                 decision: Some((id, decision)),
                 stored: true,
                 listener: None,
+                claim: None,
             },
         })
     }

@@ -8,13 +8,13 @@ use countersign_flow::{
     Advance, Answer, CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Incoming, Lookup, ModelReply,
     ModelRequest, Passage, Plan, Run, RunInput, Script, StartTrigger,
 };
-use countersign_script::{Engine, Limits, NoFetch};
+use countersign_script::{Engine, Fetch, FetchFuture, FetchRequest, FetchResponse, Limits};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::app::Inner;
-use crate::explain::Redact;
 use crate::host::{RunHost, run_script};
+use crate::redact::Redact;
 use crate::view::{DryRunOutcome, DryRunQuestion, DryRunRequest, DryRunView};
 use crate::webhook::{WebhookRequest, incoming};
 use crate::{App, Error};
@@ -28,10 +28,17 @@ const QUESTIONS: usize = 100;
 /// How much is told of what would have been sent, in characters.
 const TOLD: usize = 500;
 
+/// What counts as the answer to every request.
+const ANSWER: &[u8] = b"{}";
+
+/// Its status in words, for whoever reads the steps.
+const NOT_SENT: &str = "Not sent";
+
 impl App {
     /// Runs a flow without outside effects and without a trace in the store: requests are not sent, models not asked,
-    /// nobody is asked either. Requests count as answered by 200 and `{}`, models say that they were not asked, and
-    /// each question gets the answer that the request names.
+    /// nobody is asked either. Requests, those of code too, count as answered by 200 and `{}`; models say that they were
+    /// not asked, or the plainest thing that fits where a step needs an answer of some form; and each question gets the
+    /// answer that the request names.
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`] for an unknown flow; what a call of its webhook with this body would be refused with;
@@ -54,11 +61,12 @@ impl App {
                 past_history: Vec::new(),
             },
         );
+        let effects = Effects::default();
         let host = DryHost {
             world: RunHost::new(&self.inner, None),
-            scripts: Engine::new(Limits::default(), Arc::new(NoFetch)),
+            scripts: Engine::new(Limits::default(), Arc::new(effects.clone())),
             inner: &self.inner,
-            effects: Mutex::default(),
+            effects,
         };
         let done = to_end(run, &live.plan, &host, request.answer);
         tokio::time::timeout(LIMIT, done).await.map_err(|_| {
@@ -75,8 +83,9 @@ fn given(plan: &Plan, id: &str, request: &DryRunRequest) -> Result<Incoming, Err
     let start = plan.start();
     Ok(match start.trigger {
         StartTrigger::WebhookTrigger | StartTrigger::Unknown => {
-            let body = request.body.clone().unwrap_or_else(|| json!({}));
             let content_type = start.content_type.clone();
+            let body = request.body.clone().unwrap_or_else(|| json!({}));
+            let body = body_of_call(body, content_type.as_deref())?;
             incoming(
                 start,
                 WebhookRequest {
@@ -103,6 +112,25 @@ fn given(plan: &Plan, id: &str, request: &DryRunRequest) -> Result<Incoming, Err
             _ => Incoming::Message(" ".to_owned()),
         },
     })
+}
+
+/// The body as a call of the webhook would bring it.
+fn body_of_call(body: Value, content_type: Option<&str>) -> Result<Value, Error> {
+    let is_form = content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    match body {
+        Value::Object(_) | Value::Array(_) => Ok(body),
+        Value::String(text) if is_form => {
+            let fields = url::form_urlencoded::parse(text.as_bytes());
+            Ok(fields
+                .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())))
+                .collect::<Map<_, _>>()
+                .into())
+        }
+        _ => Err(Error::invalid(
+            "The body has to be a JSON object or list: the flow is started by a webhook, which takes nothing else. \
+             Nothing ran.",
+        )),
+    }
 }
 
 async fn to_end(mut run: Run, plan: &Plan, host: &DryHost<'_>, answer: Option<Outcome>) -> DryRunView {
@@ -152,18 +180,49 @@ async fn to_end(mut run: Run, plan: &Plan, host: &DryHost<'_>, answer: Option<Ou
                 answer,
             })
             .collect(),
-        effects: host
-            .effects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|effect| told(effect))
-            .collect(),
+        effects: host.effects.all().iter().map(|effect| told(effect)).collect(),
         steps: run
             .explain(plan, host)
             .iter()
             .map(|step| redact.step(step))
             .collect(),
+    }
+}
+
+/// What would have left this machine.
+#[derive(Debug, Clone, Default)]
+struct Effects(Arc<Mutex<Vec<String>>>);
+
+impl Effects {
+    fn note(&self, effect: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(effect);
+    }
+
+    fn note_request(&self, method: &str, url: &str, body: Option<&str>) {
+        let body = body.map(|body| format!(": {body}")).unwrap_or_default();
+        self.note(format!("{method} {url}{body}"));
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn json_headers() -> Vec<(String, String)> {
+    vec![("content-type".to_owned(), "application/json".to_owned())]
+}
+
+/// The requests of scripts.
+impl Fetch for Effects {
+    fn fetch(&self, request: FetchRequest) -> FetchFuture<'_> {
+        self.note_request(&request.method, &request.url, request.body.as_deref());
+        Box::pin(std::future::ready(Ok(FetchResponse {
+            status: 200,
+            status_text: NOT_SENT.to_owned(),
+            url: request.url,
+            headers: json_headers(),
+            body: ANSWER.to_vec(),
+        })))
     }
 }
 
@@ -173,16 +232,7 @@ struct DryHost<'a> {
     world: RunHost<'a>,
     scripts: Engine,
     inner: &'a Inner,
-    effects: Mutex<Vec<String>>,
-}
-
-impl DryHost<'_> {
-    fn note(&self, effect: String) {
-        self.effects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(effect);
-    }
+    effects: Effects,
 }
 
 impl Host for DryHost<'_> {
@@ -219,16 +269,13 @@ impl Host for DryHost<'_> {
     }
 
     fn http(&self, request: HttpRequest) -> HostFuture<'_, Result<HttpResponse, String>> {
-        let body = request
-            .body
-            .map(|body| format!(": {}", body.text))
-            .unwrap_or_default();
-        self.note(format!("{} {}{body}", request.method, request.url));
+        let body = request.body.as_ref().map(|body| body.text.as_str());
+        self.effects.note_request(&request.method, &request.url, body);
         Box::pin(std::future::ready(Ok(HttpResponse {
             status: 200,
-            status_text: "Not sent".to_owned(),
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: b"{}".to_vec(),
+            status_text: NOT_SENT.to_owned(),
+            headers: json_headers(),
+            body: ANSWER.to_vec(),
         })))
     }
 
@@ -237,13 +284,22 @@ impl Host for DryHost<'_> {
     }
 
     fn model(&self, request: ModelRequest) -> HostFuture<'_, Result<ModelReply, String>> {
-        self.note(format!(
+        let asks = format!(
             "“{}” would ask the language model {}",
             request.node_label, request.model.component
-        ));
-        let content = match &request.answer_schema {
-            Some(schema) => sample(schema).to_string(),
-            None => "(a dry run asks no language model)".to_owned(),
+        );
+        let form = request.answer_schema.as_ref().or(request.expected.as_ref());
+        let content = match form {
+            Some(form) => {
+                let answer = sample(form).to_string();
+                self.effects
+                    .note(format!("{asks}; here it counts as answered by {answer}"));
+                answer
+            }
+            None => {
+                self.effects.note(asks);
+                "(a dry run asks no language model)".to_owned()
+            }
         };
         Box::pin(std::future::ready(Ok(ModelReply {
             content,

@@ -59,7 +59,10 @@ fn status(code: ErrorCode) -> u16 {
         ErrorCode::Forbidden => 403,
         ErrorCode::NotFound => 404,
         ErrorCode::MethodNotAllowed => 405,
-        ErrorCode::AlreadyDecided | ErrorCode::ContentChanged | ErrorCode::NotWaiting => 409,
+        ErrorCode::AlreadyDecided
+        | ErrorCode::ContentChanged
+        | ErrorCode::NotWaiting
+        | ErrorCode::NoWindow => 409,
         ErrorCode::RunLost => 410,
         ErrorCode::TooLarge => 413,
         ErrorCode::UnsupportedMediaType => 415,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use countersign_domain::{
     Approval, ApprovalId, ApprovalState, Callback, CallbackKind, Decision, ErrorCode, Execution, ExecutionId,
-    ExecutionState, FlowId, JournalEvent, Message, MessageId, Question, ResponseMode, Role, Timestamp,
+    ExecutionState, FirstAnswer, FlowId, JournalEvent, Message, MessageId, Question, ResponseMode, Role, Timestamp,
     display_line, display_text, payload_facts,
 };
 use countersign_flow::{Advance, Incoming, PastMessage, Plan, RUN_FAILED, Record, Run, RunInput, Stop};
@@ -21,6 +21,8 @@ use crate::executions::{no_such_execution, read_run};
 use crate::flows::LiveFlow;
 use crate::host::RunHost;
 use crate::lost::{Lost, Whole};
+use crate::redact::Redact;
+use crate::repeats::Claim;
 use crate::stream::Listener;
 use crate::view::ExecutionView;
 use crate::{App, Error, notifications};
@@ -54,6 +56,8 @@ pub(crate) struct Trigger {
     pub(crate) signed: bool,
     pub(crate) mode: ResponseMode,
     pub(crate) caller_callback_url: Option<String>,
+    /// What holds back the same call until this one is answered, if it carries an id of its sender.
+    pub(crate) claim: Option<Claim>,
 }
 
 /// A run that can go on, with its record.
@@ -69,9 +73,23 @@ pub(crate) struct Begun {
     pub(crate) stored: bool,
     /// Who watches it.
     pub(crate) listener: Option<Listener>,
+    /// What the same call waits for, until the first answer is stored.
+    pub(crate) claim: Option<Claim>,
 }
 
 impl Begun {
+    /// Remembers the call that began it in these changes, if it carries an id of its sender.
+    fn note_call(
+        &self,
+        changes: &mut Changes,
+        answer: impl FnOnce() -> Result<Option<FirstAnswer>, Error>,
+    ) -> Result<(), Error> {
+        if let Some(claim) = &self.claim {
+            claim.note(changes, &self.execution, answer()?);
+        }
+        Ok(())
+    }
+
     pub(crate) fn chat_id(&self) -> &str {
         &self.execution.chat_id
     }
@@ -95,6 +113,8 @@ struct AnswerBody<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     question: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    form: Option<&'a Value>,
     chat_id: &'a str,
     chat_message_id: Uuid,
     execution_id: ExecutionId,
@@ -166,6 +186,7 @@ impl App {
             decision: None,
             stored: false,
             listener: None,
+            claim: trigger.claim,
         })
     }
 
@@ -181,6 +202,7 @@ impl App {
             signed: false,
             mode: ResponseMode::Async,
             caller_callback_url: None,
+            claim: None,
         })
     }
 
@@ -189,8 +211,10 @@ impl App {
     pub(crate) async fn run_behind(&self, mut begun: Begun, mut changes: Changes) -> Result<(), Error> {
         begun.execution.run = raw(&begun.run)?;
         changes.put_execution(&begun.execution);
+        begun.note_call(&mut changes, || Ok(Some(FirstAnswer::Accepted)))?;
         self.inner.store.commit(changes).await.map_err(storage)?;
         begun.stored = true;
+        begun.claim = None;
         self.spawn(begun);
         Ok(())
     }
@@ -224,10 +248,10 @@ impl App {
         let told = listener.as_ref();
         let ending = self.run_to_rest(begun, caller, told).await;
         if let (Some(listener), Err(error)) = (told, &ending) {
-            listener.tell("error", &error.to_string());
+            listener.tell("error", error.to_string());
         }
         if let Some(listener) = told {
-            listener.tell("end", "[DONE]");
+            listener.ended();
         }
         ending
     }
@@ -240,7 +264,7 @@ impl App {
     ) -> Result<Ending, Error> {
         let host = RunHost::new(&self.inner, told);
         if let Some(listener) = told {
-            listener.tell("agentFlowEvent", "INPROGRESS");
+            listener.began(&begun.run);
         }
         let mut acted = false;
         loop {
@@ -250,8 +274,15 @@ impl App {
             }
             acted = acts;
             let advance = begun.run.advance(&begun.plan, &host).await;
-            if let (Some(listener), false) = (told, advance == Advance::Finished) {
-                listener.executed(begun.run.records());
+            if let Some(listener) = told {
+                match &advance {
+                    Advance::Ran { .. } => {
+                        listener.executed(&begun.run);
+                        listener.pace().await;
+                    }
+                    Advance::Finished => listener.ran_to_its_end(&begun.run),
+                    Advance::Stopped(_) | Advance::Failed(_) => listener.rested(&begun.run),
+                }
             }
             match advance {
                 Advance::Ran { .. } => {}
@@ -260,10 +291,7 @@ impl App {
                     let told = told.map(|listener| (listener, metadata(&begun, Some(&stop.action))));
                     let ending = self.stopped(begun, stop, caller).await?;
                     if let Some((listener, metadata)) = told {
-                        listener.tell("agentFlowEvent", "STOPPED");
-                        listener.tell("action", &metadata["action"]);
-                        listener.tell("agentFlowEvent", "STOPPED");
-                        listener.tell("metadata", &metadata);
+                        listener.stopped(&metadata);
                     }
                     return Ok(ending);
                 }
@@ -271,8 +299,7 @@ impl App {
                     let told = told.map(|listener| (listener, metadata(&begun, None)));
                     let ending = self.finished(begun, caller).await?;
                     if let Some((listener, metadata)) = told {
-                        listener.tell("agentFlowEvent", "FINISHED");
-                        listener.tell("metadata", &metadata);
+                        listener.finished(&metadata);
                     }
                     return Ok(ending);
                 }
@@ -280,8 +307,7 @@ impl App {
                     let message = format!("{RUN_FAILED}{}", failure.message);
                     let ending = self.failed(begun, message.clone(), caller).await?;
                     if let Some(listener) = told {
-                        listener.tell("agentFlowEvent", "ERROR");
-                        listener.tell("error", &message);
+                        listener.failed(&message);
                     }
                     return Ok(ending);
                 }
@@ -295,6 +321,9 @@ impl App {
         begun.execution.updated_at = self.inner.clock.now();
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
+        if !begun.stored {
+            begun.note_call(&mut changes, || Ok(None))?;
+        }
         self.inner.store.commit(changes).await.map_err(storage)?;
         begun.stored = true;
         Ok(())
@@ -302,9 +331,10 @@ impl App {
 
     async fn stopped(&self, mut begun: Begun, stop: Stop, caller: Caller) -> Result<Ending, Error> {
         let now = self.inner.clock.now();
-        let approval = self.ask(&begun, &stop, now)?;
-        let body = answer_body(&begun, &stop.text, Some(&stop.action))?;
-        self.inner.say(&mut begun, now);
+        let redact = Redact::of(&self.inner);
+        let approval = self.ask(&begun, &stop, &redact, now)?;
+        let body = answer_body(&begun, &stop.text, Some(&stop.action), &redact)?;
+        self.inner.say(&mut begun, &redact, now);
         let execution = &mut begun.execution;
         execution.state = ExecutionState::Stopped;
         execution.approval_id = Some(approval.id);
@@ -314,6 +344,7 @@ impl App {
 
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
+        begun.note_call(&mut changes, || done(&body).map(Some))?;
         changes.put_approval(&approval);
         changes.journal(&JournalEvent::ApprovalOpened {
             approval: Box::new(approval.clone()),
@@ -324,7 +355,8 @@ impl App {
                 "executionId": begun.execution.id.to_string(),
                 "action": stop.action,
             });
-            let data = serde_json::value::to_raw_value(&data).map_err(not_json)?;
+            let data = redact.json(&data).and_then(RawValue::from_string);
+            let data = data.map_err(not_json)?;
             self.queue_callback(
                 &mut changes,
                 &begun,
@@ -344,14 +376,16 @@ impl App {
     async fn finished(&self, mut begun: Begun, caller: Caller) -> Result<Ending, Error> {
         let now = self.inner.clock.now();
         let text = begun.run.final_text();
-        let body = answer_body(&begun, &text, None)?;
-        self.inner.say(&mut begun, now);
+        let redact = Redact::of(&self.inner);
+        let body = answer_body(&begun, &text, None, &redact)?;
+        self.inner.say(&mut begun, &redact, now);
         begun.execution.state = ExecutionState::Finished;
         begun.execution.updated_at = now;
-        begun.execution.run = raw(&begun.run)?;
+        begun.execution.run = redact.records_of(&begun.run).map_err(not_json)?;
 
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
+        begun.note_call(&mut changes, || done(&body).map(Some))?;
         let callback = if caller == Caller::Gone {
             let data = RawValue::from_string(text_of(&body)).map_err(not_json)?;
             self.queue_callback(
@@ -370,6 +404,7 @@ impl App {
 
     async fn failed(&self, mut begun: Begun, message: String, caller: Caller) -> Result<Ending, Error> {
         let now = self.inner.clock.now();
+        let message = Redact::of(&self.inner).text(&message);
         begun.execution.state = ExecutionState::Error;
         begun.execution.error = Some(message.clone());
         begun.execution.failed_step = begun.run.failed_step();
@@ -378,6 +413,7 @@ impl App {
 
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
+        begun.note_call(&mut changes, || Ok(Some(FirstAnswer::Failed(message.clone()))))?;
         let callback = if caller == Caller::Gone {
             self.queue_callback(
                 &mut changes,
@@ -393,8 +429,8 @@ impl App {
         Ok(Ending::Failed(message))
     }
 
-    /// Commits an end. When nobody depends on the record, because the caller gets the answer itself and no
-    /// person was asked, it may be flushed with the next commit (design §5).
+    /// Commits an end. When nobody depends on the record, because the caller gets the answer itself, no person was
+    /// asked and no id tells that the caller may come again, it may be flushed with the next commit (design §5).
     async fn keep(
         &self,
         changes: Changes,
@@ -402,7 +438,8 @@ impl App {
         begun: &Begun,
         caller: Caller,
     ) -> Result<(), Error> {
-        if caller == Caller::Waits && begun.execution.approval_id.is_none() && !begun.stored {
+        let nobody_depends = begun.execution.approval_id.is_none() && begun.claim.is_none() && !begun.stored;
+        if caller == Caller::Waits && nobody_depends {
             return self.inner.store.record(changes).map_err(storage);
         }
         self.commit_and_send(changes, callback).await
@@ -459,6 +496,7 @@ impl App {
             decision,
             stored: true,
             listener: None,
+            claim: None,
         })
     }
 
@@ -474,6 +512,8 @@ impl App {
         begun.execution.updated_at = now;
         let mut changes = Changes::new();
         changes.put_execution(&begun.execution);
+        self.inner
+            .answer_call(&mut changes, begun.execution.id, &message)?;
         let callback = self.queue_callback(
             &mut changes,
             &begun,
@@ -545,7 +585,7 @@ impl App {
         self.execution(&id.to_string())
     }
 
-    fn ask(&self, begun: &Begun, stop: &Stop, now: Timestamp) -> Result<Approval, Error> {
+    fn ask(&self, begun: &Begun, stop: &Stop, redact: &Redact, now: Timestamp) -> Result<Approval, Error> {
         let execution = &begun.execution;
         let id = stop
             .action
@@ -563,7 +603,7 @@ impl App {
             }
         }
         let (payload_hash, payload_bytes) = payload_facts(&begun.run.payload());
-        let question = Question {
+        let mut question = Question {
             title,
             body,
             feedback_enabled: stop.feedback_enabled,
@@ -573,6 +613,7 @@ impl App {
             if_approved,
             if_rejected,
         };
+        redact.question(&mut question);
         Ok(Approval {
             id,
             state: ApprovalState::Pending,
@@ -580,6 +621,7 @@ impl App {
             flow_name: execution.flow_name.clone(),
             execution_id: execution.id,
             chat_id: execution.chat_id.clone(),
+            called_flows: stop.called_flows.clone(),
             node_id: stop.node_id.clone(),
             node_label: stop.node_label.clone(),
             content_hash: question.hash(id),
@@ -678,21 +720,23 @@ impl Inner {
     }
 
     /// Adds the two messages that a run leaves when it comes to rest.
-    fn say(&self, begun: &mut Begun, now: Timestamp) {
+    fn say(&self, begun: &mut Begun, redact: &Redact, now: Timestamp) {
         for (role, content) in [
             (Role::User, begun.run.user_message()),
             (Role::Assistant, begun.run.assistant_message()),
         ] {
             let id = MessageId::from_uuid(self.ids.ordered(now));
+            let content = redact.text(&content);
             begun.execution.messages.push(Message { id, role, content });
         }
     }
 }
 
-fn answer_body(begun: &Begun, text: &str, action: Option<&Value>) -> Result<Bytes, Error> {
+fn answer_body(begun: &Begun, text: &str, action: Option<&Value>, redact: &Redact) -> Result<Bytes, Error> {
     let body = AnswerBody {
         text,
         question: begun.run.question(),
+        form: begun.run.form(),
         chat_id: &begun.execution.chat_id,
         chat_message_id: begun.message_id,
         execution_id: begun.execution.id,
@@ -700,7 +744,12 @@ fn answer_body(begun: &Begun, text: &str, action: Option<&Value>) -> Result<Byte
         action,
         session_id: begun.run.session_id(),
     };
-    serde_json::to_vec(&body).map(Bytes::from).map_err(not_json)
+    redact.json(&body).map(Bytes::from).map_err(not_json)
+}
+
+fn done(body: &Bytes) -> Result<FirstAnswer, Error> {
+    let body = RawValue::from_string(text_of(body)).map_err(not_json)?;
+    Ok(FirstAnswer::Done(body))
 }
 
 fn text_of(body: &Bytes) -> String {

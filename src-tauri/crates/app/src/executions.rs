@@ -6,6 +6,7 @@ use countersign_domain::{
 use countersign_flow::Run;
 
 use crate::app::storage;
+use crate::redact::Redact;
 use crate::view::ExecutionView;
 use crate::{App, Error};
 
@@ -52,7 +53,9 @@ impl App {
         };
         let total = self.inner.store.execution_count(&wanted).map_err(storage)?;
         let found = self.inner.store.executions(&wanted).map_err(storage)?.items;
-        Ok((found.iter().map(in_list).collect::<Result<_, _>>()?, total))
+        let redact = Redact::of(&self.inner);
+        let views = found.iter().map(|execution| in_list(execution, &redact));
+        Ok((views.collect::<Result<_, _>>()?, total))
     }
 
     /// One execution.
@@ -60,7 +63,7 @@ impl App {
     /// # Errors
     /// [`ErrorCode::NotFound`] for an unknown id or one that is none.
     pub fn execution(&self, id: &str) -> Result<ExecutionView, Error> {
-        view(&self.stored_execution(id)?)
+        view(&self.stored_execution(id)?, &Redact::of(&self.inner))
     }
 
     /// The step that failed an execution, if all that it needs to be tried again is still there. Lists do not look.
@@ -114,8 +117,8 @@ pub(crate) fn no_such_execution(id: impl std::fmt::Display) -> Error {
 }
 
 /// As lists have it: what would make them huge is left out and can be asked for alone.
-fn in_list(execution: &Execution) -> Result<ExecutionView, Error> {
-    let mut view = view(execution)?;
+fn in_list(execution: &Execution, redact: &Redact) -> Result<ExecutionView, Error> {
+    let mut view = view(execution, redact)?;
     if view.execution_data.len() > LISTED_DATA {
         "[]".clone_into(&mut view.execution_data);
         view.execution_data_omitted = true;
@@ -123,13 +126,13 @@ fn in_list(execution: &Execution) -> Result<ExecutionView, Error> {
     Ok(view)
 }
 
-fn view(execution: &Execution) -> Result<ExecutionView, Error> {
+fn view(execution: &Execution, redact: &Redact) -> Result<ExecutionView, Error> {
     // One whose state cannot be read hides neither that it is there nor any other.
     let run = read_run(execution)
         .inspect_err(|error| tracing::error!(%error, source = ?error.source, "an execution is shown without its steps"))
         .ok();
     let execution_data = match &run {
-        Some(run) => serde_json::to_string(run.records()).map_err(|error| {
+        Some(run) => redact.json(run.records()).map_err(|error| {
             Error::new(ErrorCode::Internal, "An execution cannot be written as JSON.").caused_by(error)
         })?,
         None => "[]".to_owned(),

@@ -1,19 +1,13 @@
 //! What an execution did, step by step, and why.
 
 use countersign_flow::{Explained, Record, StepState};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::app::Inner;
 use crate::executions::read_run;
 use crate::host::RunHost;
+use crate::redact::Redact;
 use crate::view::{StateChangeView, StepStateView, StepView};
 use crate::{App, Error};
-
-/// What stands in the place of a secret.
-const REDACTED: &str = "[REDACTED]";
-
-/// Secrets shorter than this would blank out ordinary words, so they are not looked for.
-const SHORTEST_SECRET: usize = 4;
 
 impl App {
     /// The steps of an execution with the reason why each ran, waits or was passed over.
@@ -31,45 +25,7 @@ impl App {
     }
 }
 
-/// Removes the values of secrets.
-pub(crate) struct Redact(Vec<String>);
-
 impl Redact {
-    pub(crate) fn of(inner: &Inner) -> Self {
-        let mut secrets = inner.secret_values();
-        secrets.extend(inner.connection_keys());
-        secrets.retain(|secret| secret.chars().count() >= SHORTEST_SECRET);
-        // A secret that contains another one goes first, so that nothing of it stays.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self(secrets)
-    }
-
-    pub(crate) fn text(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.0 {
-            if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), REDACTED);
-            }
-        }
-        text
-    }
-
-    fn value(&self, value: &Value) -> Value {
-        if self.0.is_empty() {
-            return value.clone();
-        }
-        match value {
-            Value::String(text) => Value::String(self.text(text)),
-            Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
-            Value::Object(object) => object
-                .iter()
-                .map(|(key, value)| (self.text(key), self.value(value)))
-                .collect::<Map<_, _>>()
-                .into(),
-            other => other.clone(),
-        }
-    }
-
     pub(crate) fn step(&self, step: &Explained<'_>) -> StepView {
         let state = match step.state {
             StepState::Finished => StepStateView::Finished,
@@ -84,11 +40,15 @@ impl Redact {
             None => nothing_recorded(),
         };
         let [if_approved, if_rejected] = step.follows.clone().unwrap_or_default();
-        view.node_id = step.node_id.to_owned();
-        view.label = step.label.to_owned();
-        view.kind = step.kind.to_owned();
+        view.node_id.clone_from(&step.node_id);
+        view.label.clone_from(&step.label);
+        view.kind.clone_from(&step.kind);
+        view.item = step
+            .item
+            .map(|index| u32::try_from(index + 1).unwrap_or(u32::MAX));
+        view.called = step.called.iter().map(|inner| self.step(inner)).collect();
         view.state = state;
-        view.why.clone_from(&step.why);
+        view.why = self.text(&step.why);
         view.if_approved = if_approved.iter().map(|line| self.text(line)).collect();
         view.if_rejected = if_rejected.iter().map(|line| self.text(line)).collect();
         view
@@ -99,16 +59,6 @@ impl Redact {
         let took = began
             .zip(ended)
             .map(|(began, ended)| ended.since(began).as_millis());
-        let mut inner_before = None;
-        let mut called = Vec::with_capacity(record.called().len());
-        for inner in record.called() {
-            let mut view = self.record(inner, inner_before);
-            view.node_id = inner.node_id().to_owned();
-            view.label = inner.node_label().to_owned();
-            view.kind = countersign_flow::kind_in_words(inner.kind()).to_owned();
-            inner_before = Some(inner.state());
-            called.push(view);
-        }
         StepView {
             input: self.value(&record.input()),
             output: self.value(&record.output()),
@@ -117,13 +67,10 @@ impl Redact {
             } else {
                 self.changes(before, record.state())
             },
+            console: record.console().iter().map(|line| self.text(line)).collect(),
             error: record.error().map(|error| self.text(error)),
             began_at: began.map(|began| began.to_string()),
             duration_ms: took.map(|took| u32::try_from(took).unwrap_or(u32::MAX)),
-            item: record
-                .item()
-                .map(|(index, _)| u32::try_from(index + 1).unwrap_or(u32::MAX)),
-            called,
             ..nothing_recorded()
         }
     }
@@ -155,6 +102,7 @@ fn nothing_recorded() -> StepView {
         input: Value::Null,
         output: Value::Null,
         state_changes: Vec::new(),
+        console: Vec::new(),
         error: None,
         began_at: None,
         duration_ms: None,

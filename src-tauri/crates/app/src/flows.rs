@@ -342,7 +342,7 @@ impl App {
     }
 
     /// What will not work although the flow could be imported.
-    fn problems_of(&self, plan: &Plan, has_webhook_secret: bool) -> Vec<String> {
+    fn problems_of(&self, id: FlowId, plan: &Plan, has_webhook_secret: bool) -> Vec<String> {
         let start = plan.start();
         let mut problems = Vec::new();
         if start.signature.is_some() && start.trigger == StartTrigger::WebhookTrigger && !has_webhook_secret {
@@ -393,8 +393,14 @@ impl App {
             .iter()
             .filter_map(|(label, need)| self.inner.missing(label, *need));
         problems.extend(missing.take(NEEDS).map(|line| display_line(&line, LINE)));
+        for (label, need) in &needs {
+            if matches!(need, Need::Flow(called) if FlowId::from_url(called).is_ok_and(|called| called == id)) {
+                let line = format!("“{label}” calls this flow itself, so it fails whenever a run comes to it.");
+                problems.push(display_line(&line, LINE));
+            }
+        }
         for finding in plan.findings() {
-            if finding.kind == FindingKind::UnknownStep {
+            if is_problem(finding.kind) {
                 problems.push(finding.message.clone());
             }
         }
@@ -495,14 +501,14 @@ impl App {
                 .collect(),
             nodes: steps
                 .into_iter()
-                .map(|StepInfo { id, label, kind }| FlowStepView { id, label, kind })
+                .map(|StepInfo { id, label, kind, .. }| FlowStepView { id, label, kind })
                 .collect(),
             starts_by: start.trigger.into(),
             form: (start.trigger == StartTrigger::FormInput).then(|| FormView::read(&start.form)),
             schedule: self
                 .inner
                 .schedule_view(flow.id, flow.updated_at, start.schedule.as_ref())?,
-            problems: self.problems_of(plan, has_webhook_secret),
+            problems: self.problems_of(flow.id, plan, has_webhook_secret),
             notes: notes_of(plan),
             clear_text_secrets: u32::try_from(count_secrets(plan)).unwrap_or(u32::MAX),
             pending: self.pending_of(flow.id),
@@ -637,10 +643,15 @@ pub(crate) fn no_such_flow(id: &str) -> Error {
 }
 
 /// What is good to know about a flow that works.
+/// What will not work; everything else that is found is good to know.
+const fn is_problem(kind: FindingKind) -> bool {
+    matches!(kind, FindingKind::UnknownStep | FindingKind::AlwaysFails)
+}
+
 fn notes_of(plan: &Plan) -> Vec<String> {
     plan.findings()
         .iter()
-        .filter(|finding| finding.kind != FindingKind::UnknownStep)
+        .filter(|finding| !is_problem(finding.kind))
         .map(|finding| finding.message.clone())
         .collect()
 }

@@ -8,7 +8,8 @@ use countersign_flow::{
     CalledFlow, Host, HostFuture, HttpRequest, HttpResponse, Lookup, ModelReply, ModelRequest, Passage, Plan,
     RunEvent, Script,
 };
-use countersign_script::{Engine, Fetch, FetchFuture, FetchRequest, FetchResponse};
+use countersign_model::Piece;
+use countersign_script::{Console, Engine, Fetch, FetchFuture, FetchRequest, FetchResponse};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -74,8 +75,19 @@ impl Fetch for ScriptRequests {
 /// Runs a script as [`Host::script`] promises it.
 pub(crate) fn run_script(engine: &Engine, script: Script) -> HostFuture<'_, Result<Option<Value>, String>> {
     Box::pin(async move {
-        let ran = engine.run(&script.code, script.globals, &script.idempotency_key);
-        ran.await.map_err(|error| error.to_string())
+        let Script {
+            code,
+            globals,
+            flow,
+            idempotency_key,
+            console,
+        } = script;
+        let heard = Console::default();
+        let ran = engine
+            .run_for(&flow, &code, globals, &idempotency_key, &heard)
+            .await;
+        console.extend(heard.lines());
+        ran.map_err(|error| error.to_string())
     })
 }
 
@@ -157,8 +169,29 @@ impl Host for RunHost<'_> {
 
     fn model(&self, request: ModelRequest) -> HostFuture<'_, Result<ModelReply, String>> {
         Box::pin(async move {
-            let mut tell = |piece: &str| self.event(RunEvent::Token(piece));
-            self.inner.ask_model(request, &mut tell).await
+            let mut thinks_since = None;
+            let thought = |since: Timestamp| {
+                let took = self.now().as_millis() - since.as_millis();
+                let seconds = Some(u64::try_from((took + 500) / 1000).unwrap_or_default());
+                self.event(RunEvent::Thought { text: "", seconds });
+            };
+            let mut tell = |piece: Piece<'_>| match piece {
+                Piece::Thought(text) => {
+                    thinks_since.get_or_insert_with(|| self.now());
+                    self.event(RunEvent::Thought { text, seconds: None });
+                }
+                Piece::Text(text) => {
+                    if let Some(since) = thinks_since.take() {
+                        thought(since);
+                    }
+                    self.event(RunEvent::Token(text));
+                }
+            };
+            let reply = self.inner.ask_model(request, &mut tell).await;
+            if let Some(since) = thinks_since {
+                thought(since);
+            }
+            reply
         })
     }
 

@@ -293,9 +293,10 @@ impl App {
             .inner
             .callback_without_run(subject, Some(&execution), &message, now)?;
         execution.state = ExecutionState::Error;
+        let mut changes = Changes::new();
+        self.inner.answer_call(&mut changes, execution.id, &message)?;
         execution.error = Some(message);
         execution.updated_at = now;
-        let mut changes = Changes::new();
         changes.put_execution(&execution);
         let callback = callback.map(|outgoing| queue(&mut changes, outgoing));
         self.inner.store.commit(changes).await.map_err(storage)?;

@@ -1,7 +1,7 @@
 //! Language models for runs: which connection answers for a component, and the question in its form.
 
 use countersign_flow::{ModelChoice, ModelMessage, ModelReply, ModelRequest, ToolCall};
-use countersign_model::{Connection, Message, ModelCall, Provider, Reply, Tool};
+use countersign_model::{Connection, Message, ModelCall, Piece, Provider, Reply, Tool};
 use serde_json::{Map, Value, json};
 
 use crate::app::Inner;
@@ -9,14 +9,14 @@ use crate::connections::WHERE;
 use crate::view::ConnectionKind;
 
 impl Inner {
-    /// Asks the model that a step names. `on_token` hears the answer in pieces, if the step wants that.
+    /// Asks the model that a step names. `on_piece` hears the answer in pieces, if the step wants that.
     ///
     /// # Errors
     /// For people: no connection, no model, what the provider said. Keys are not part of it.
     pub(crate) async fn ask_model(
         &self,
         request: ModelRequest,
-        on_token: &mut (dyn FnMut(&str) + Send),
+        on_piece: &mut (dyn FnMut(Piece<'_>) + Send),
     ) -> Result<ModelReply, String> {
         let component = &request.model.component;
         let (name, kept) = self.model_connection(component).ok_or_else(|| {
@@ -47,7 +47,7 @@ impl Inner {
             key: self.connection_key(&name, &kept)?,
         };
         let call = call_of(request);
-        let asked = self.models.ask(&connection, &call, on_token).await;
+        let asked = self.models.ask(&connection, &call, on_piece).await;
         let reply = asked.map_err(|error| format!("The connection “{name}”: {error}"))?;
         Ok(reply_of(reply))
     }

@@ -8,12 +8,13 @@ use countersign_domain::{
 use countersign_notify::{Broker, BrokerEvent, BrokerHandle, BrokerOptions, Notifier, Prompt};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::app::Inner;
+use crate::app::{Inner, storage};
+use crate::decide::{approval_id, no_such_approval};
 use crate::settings::Settings;
 use crate::view::{DecisionRequest, EventView, NotificationView};
 use crate::{App, Error};
 
-/// Somebody clicked a notification itself: show the window.
+/// The window is to be shown: somebody clicked a notification itself, or started the program again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenRequest {
     /// The approval to show; the inbox if absent.
@@ -112,7 +113,7 @@ fn prompt(approval: &Approval) -> Prompt {
         content_hash: approval.content_hash.clone(),
         title: question.title.clone(),
         body,
-        flow_name: approval.flow_name.clone(),
+        flow_name: approval.asked_in(),
         buttons: true,
         importance: countersign_notify::Importance::Normal,
     }
@@ -164,9 +165,49 @@ impl App {
         }
     }
 
-    /// Hears of clicks on notifications, so that the window can come up.
+    /// Hears of clicks on notifications and of [`App::open`], so that the window can come up. Who hears has a window.
     pub fn open_requests(&self) -> broadcast::Receiver<OpenRequest> {
         self.inner.open_requests.subscribe()
+    }
+
+    /// Whether there is a window that could be shown, as the desktop has and `countersign serve` has not.
+    pub fn has_window(&self) -> bool {
+        self.inner.open_requests.receiver_count() > 0
+    }
+
+    /// Asks the window to come up at an approval, or at the inbox.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for an unknown approval, [`ErrorCode::NoWindow`] where there is none,
+    /// [`ErrorCode::ShuttingDown`] while the program closes.
+    pub fn open(&self, approval: Option<&str>) -> Result<(), Error> {
+        if self.is_closing() {
+            return Err(Error::new(
+                ErrorCode::ShuttingDown,
+                "Countersign is closing and shows no window any more. Start it again when it has ended.",
+            ));
+        }
+        let approval = match approval {
+            Some(id) => {
+                let id = approval_id(id)?;
+                let known = self.inner.store.approval(id).map_err(storage)?;
+                known
+                    .map(|known| Some(known.id))
+                    .ok_or_else(|| no_such_approval(id))?
+            }
+            None => None,
+        };
+        let request = OpenRequest {
+            approval,
+            activation_token: None,
+        };
+        match self.inner.open_requests.send(request) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::new(
+                ErrorCode::NoWindow,
+                "This Countersign runs without a window (countersign serve), so there is none to show. Its inbox is a page for the browser.",
+            )),
+        }
     }
 
     /// Shows a notification with both buttons, to try them out. Its answer decides nothing.

@@ -2,7 +2,7 @@
 //! document stays as it was imported.
 
 use countersign_domain::{ErrorCode, Execution, FlowId};
-use countersign_flow::{Plan, RunPolicy};
+use countersign_flow::{OnError, Plan, RunPolicy};
 use countersign_store::{Changes, Store, StoreError};
 
 use crate::app::{Inner, storage};
@@ -78,8 +78,11 @@ fn check(policy: &RunPolicy, plan: &Plan) -> Result<(), Error> {
                 format!("Step {id}: {what} Nothing was changed."),
             ))
         };
-        if !steps.iter().any(|known| known.id == *id) {
+        let Some(known) = steps.iter().find(|known| known.id == *id) else {
             return wrong("the flow has no such step.");
+        };
+        if known.decides && step.on_error == OnError::Continue {
+            return wrong("it decides where the run goes, so the run cannot go on without what it decides.");
         }
         if step
             .timeout_seconds

@@ -29,7 +29,8 @@ impl App {
     /// Takes a call of the prediction API: starts a run, or answers the approval under the call's `chatId`.
     ///
     /// # Errors
-    /// As for [`App::webhook`]; flows with a webhook start are refused (webhook spec §10).
+    /// As for [`App::webhook`]; flows with a webhook start are refused (webhook spec §10), and those with a
+    /// schedule unless it is an answer.
     pub async fn predict(&self, request: PredictionRequest) -> Result<WebhookReply, Error> {
         self.ready()?;
         let answer = human_input(request.field("humanInput"))?;
@@ -43,12 +44,10 @@ impl App {
         };
         let start = plan.start();
         let refused = |why: String| Err(Error::new(ErrorCode::RunFailed, format!("{RUN_FAILED}{why}")));
-        if start.trigger == StartTrigger::WebhookTrigger {
-            let method = start.method.as_deref().unwrap_or("POST");
-            return refused(format!(
-                "This flow is configured as a Webhook Trigger. Call {method} /api/v1/webhook/{} instead of the prediction API.",
-                request.flow_id
-            ));
+        // What a schedule has begun is answered here all the same (semantics §10).
+        let answers = answer.is_some() && start.trigger == StartTrigger::ScheduleInput;
+        if let Some(why) = start.wrong_entry(&request.flow_id).filter(|_| !answers) {
+            return refused(why);
         }
         let streams = request
             .field("streaming")
@@ -98,6 +97,7 @@ impl App {
             signed: false,
             mode: ResponseMode::Sync,
             caller_callback_url: None,
+            claim: None,
         })?;
         self.run_for_caller(begun, streams).await
     }

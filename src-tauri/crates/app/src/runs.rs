@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::app::storage;
 use crate::approvals::{cursor, limit};
 use crate::executions::{failed_step, flow_named, state_named};
-use crate::explain::Redact;
+use crate::redact::Redact;
 use crate::view::{FlowStart, FormView, RunPage, RunQuery, RunSummary};
 use crate::{App, Error};
 

@@ -120,7 +120,10 @@ impl App {
             secret_protection: self.inner.vault.protection().to_string(),
             secret_note: self.inner.vault.note().map(ToOwned::to_owned),
             secret_problem: self.inner.vault.problem().map(|problem| problem.advice()),
-            data_dir: config.data_dir.display().to_string(),
+            data_dir: std::path::absolute(&config.data_dir)
+                .unwrap_or_else(|_| config.data_dir.clone())
+                .display()
+                .to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use countersign_domain::Ids;
 
 /// The name of the file in the data folder.
-const TOKEN_FILE: &str = "api-token";
+pub(crate) const TOKEN_FILE: &str = "api-token";
 
 /// A token of 32 random bytes in hexadecimal, created at the first start and kept in a file that only
 /// the user can read.

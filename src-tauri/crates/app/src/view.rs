@@ -75,7 +75,7 @@ pub struct ApprovalSummary {
     pub state: ApprovalState,
     /// The flow that asks.
     pub flow_id: String,
-    /// That flow's name.
+    /// That flow's name; where a flow that it called asks, that one's name behind it: `Payments › Review`.
     pub flow_name: String,
     /// The execution that waits.
     pub execution_id: String,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use countersign_domain::{
-    Approval, ApprovalState, ErrorCode, FlowId, Outcome, ResponseMode, Surface, disguises,
+    Approval, ApprovalState, ErrorCode, FlowId, Outcome, ResponseMode, Role, Surface, disguises,
 };
 use countersign_flow::{Incoming, Parameter, Plan, SignatureKind, StartSettings, StartTrigger, Validation};
 use countersign_signature::{InboundKind, verify_inbound};
@@ -14,6 +14,8 @@ use crate::app::storage;
 use crate::decide::Answer;
 use crate::execute::{Begun, Caller, Ending};
 use crate::flows::{LiveFlow, flow_id, no_such_flow, response_mode};
+use crate::redact::Redact;
+use crate::repeats::{Identified, Turn};
 use crate::stream::{RunStream, listen};
 use crate::{App, Error};
 
@@ -89,7 +91,8 @@ pub(crate) struct HumanInput {
 }
 
 impl App {
-    /// Takes a webhook call: starts a run, or answers the approval under the call's `chatId`.
+    /// Takes a webhook call: starts a run, or answers the approval under the call's `chatId`. A call that came before
+    /// under the same id of its sender gets the first answer again.
     ///
     /// # Errors
     /// The status and words of the webhook spec §4 and §5; nothing was changed, except that a run which
@@ -138,6 +141,13 @@ impl App {
         if mode == ResponseMode::Async && caller_url.is_none() {
             check_callback_url(start)?;
         }
+        let claim = match Identified::of(&request)? {
+            None => None,
+            Some(call) => match self.turn(live.flow.id, &call).await? {
+                Turn::First(claim) => Some(claim),
+                Turn::Again(call) => return self.answer_again(call, streams(&live.plan)),
+            },
+        };
         let fresh_chat = given_chat.is_none();
         let chat_id = given_chat.unwrap_or_else(|| self.inner.ids.random().to_string());
         let begun = self.begin(crate::execute::Trigger {
@@ -150,6 +160,7 @@ impl App {
             signed,
             mode,
             caller_callback_url: caller_url,
+            claim,
         })?;
         match mode {
             ResponseMode::Async => {
@@ -157,7 +168,7 @@ impl App {
                 self.run_behind(begun, countersign_store::Changes::new()).await?;
                 Ok(WebhookReply::Accepted { chat_id })
             }
-            ResponseMode::Sync => self.run_for_caller(begun, streams(&live.plan)).await,
+            ResponseMode::Sync => Box::pin(self.run_for_caller(begun, streams(&live.plan))).await,
         }
     }
 
@@ -170,7 +181,7 @@ impl App {
         if !streams {
             return reply(self.run_to_end(begun, Caller::Waits).await?);
         }
-        let (listener, stream) = listen();
+        let (listener, stream) = listen(Redact::of(&self.inner));
         begun.listener = Some(listener);
         self.spawn_watched(begun);
         Ok(WebhookReply::Stream(stream))
@@ -219,6 +230,9 @@ impl App {
         let approval = self
             .waiting_under(id, &chat_id, answer.start_node_id.as_deref())?
             .ok_or_else(|| nothing_there(&chat_id))?;
+        if answer.start_node_id.is_none() {
+            self.must_be_first_question(&approval)?;
+        }
         let feedback = answer
             .feedback
             .as_ref()
@@ -243,7 +257,7 @@ impl App {
                 self.go_on_behind(decided);
                 Ok(WebhookReply::Accepted { chat_id })
             }
-            ResponseMode::Sync => self.run_for_caller(decided.into_begun(), streams).await,
+            ResponseMode::Sync => Box::pin(self.run_for_caller(decided.into_begun(), streams)).await,
         }
     }
 
@@ -275,6 +289,30 @@ impl App {
             Err(lost) if asked.state == ApprovalState::Pending => Err(lost.refuse(&asked)),
             Err(_) => Err(self.inner.not_live(called)),
         }
+    }
+
+    /// An answer that names no step may be one that came before: if its run has asked more than once, it may be meant for
+    /// an earlier question and must not answer one that its sender has not seen (known gaps D1.6).
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotWaiting`] then, naming the step that waits. A run that is lost is told of by whoever answers.
+    fn must_be_first_question(&self, asked: &Approval) -> Result<(), Error> {
+        let Ok(Some(execution)) = self.inner.store.execution(asked.execution_id) else {
+            return Ok(());
+        };
+        // At each stop a run says one thing.
+        let said = execution.messages.iter();
+        let stops = said.filter(|message| message.role == Role::Assistant).count();
+        if stops < 2 {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::NotWaiting,
+            format!(
+                "This run has asked before, so an answer has to say which question it is for. Step {node} waits now; for that one add \"startNodeId\":\"{node}\" to humanInput. Nothing was changed.",
+                node = asked.node_id
+            ),
+        ))
     }
 
     /// The approval that an answer under this chat is for: the newest that waits, at the named step if one

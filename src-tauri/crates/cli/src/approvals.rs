@@ -8,23 +8,31 @@ use crate::args::{Approve, Decide, List, Show};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::input;
-use crate::output::{Output, cell, relative, short_id, table};
+use crate::output::{Output, cell, more, relative, short_id, table};
 
 /// `countersign list`
 pub(crate) async fn list(client: &Client, arguments: &List, output: &Output) -> Result<Exit, Failure> {
     let state = Some(arguments.state.as_str()).filter(|state| *state != "all");
     let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
-    let approvals = client.approvals(state, limit).await?;
-    output.print(&json!({ "approvals": approvals }), || {
-        if approvals.is_empty() {
+    let page = client.approvals(state, limit).await?;
+    output.print(&page, || {
+        if page.approvals.is_empty() {
             return if arguments.state == "pending" {
                 "Nothing waits for an answer.".to_owned()
             } else {
                 "None.".to_owned()
             };
         }
-        let rows: Vec<_> = approvals.iter().map(row).collect();
-        table(&["ID", "STATE", "ASKED", "FLOW", "QUESTION"], &rows)
+        let rows: Vec<_> = page.approvals.iter().map(row).collect();
+        let mut text = table(&["ID", "STATE", "ASKED", "FLOW", "QUESTION"], &rows);
+        if page.next.is_some() {
+            // How many there are is known of those that wait only.
+            text.push_str(&more(
+                rows.len(),
+                (arguments.state == "pending").then_some(page.pending),
+            ));
+        }
+        text
     });
     Ok(Exit::Done)
 }

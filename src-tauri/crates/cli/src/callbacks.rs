@@ -1,13 +1,12 @@
 //! `callbacks`.
 
-use countersign_app::view::{CallbackPage, CallbackSummary, CallbackView};
+use countersign_app::view::{CallbackSummary, CallbackView};
 use countersign_domain::{Attempt, CallbackKind, CallbackState, display_line, display_text};
-use serde_json::json;
 
 use crate::args::Callbacks;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, cell, relative, short_id, table};
+use crate::output::{Output, cell, more, relative, short_id, table};
 
 /// `countersign callbacks [ID]`
 pub(crate) async fn run(client: &Client, arguments: &Callbacks, output: &Output) -> Result<Exit, Failure> {
@@ -27,25 +26,25 @@ async fn show(client: &Client, id: &str, output: &Output) -> Result<Exit, Failur
 async fn list(client: &Client, arguments: &Callbacks, output: &Output) -> Result<Exit, Failure> {
     let state = Some(arguments.state.as_str()).filter(|state| *state != "all");
     let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
-    let CallbackPage {
-        callbacks,
-        waiting,
-        failing,
-        ..
-    } = client.callbacks(state, limit).await?;
-    output.print(
-        &json!({ "callbacks": callbacks, "waiting": waiting, "failing": failing }),
-        || {
-            if callbacks.is_empty() {
-                return "No callbacks.".to_owned();
-            }
-            let rows: Vec<_> = callbacks.iter().map(row).collect();
-            table(
-                &["ID", "KIND", "STATE", "TRIES", "LAST", "NEXT", "FLOW", "TO"],
-                &rows,
-            )
-        },
-    );
+    let page = client.callbacks(state, limit).await?;
+    output.print(&page, || {
+        if page.callbacks.is_empty() {
+            return "No callbacks.".to_owned();
+        }
+        let rows: Vec<_> = page.callbacks.iter().map(row).collect();
+        let mut text = table(
+            &["ID", "KIND", "STATE", "TRIES", "LAST", "NEXT", "FLOW", "TO"],
+            &rows,
+        );
+        if page.next.is_some() {
+            // How many there are is known of those that wait only.
+            text.push_str(&more(
+                rows.len(),
+                (arguments.state == "waiting").then_some(page.waiting),
+            ));
+        }
+        text
+    });
     Ok(Exit::Done)
 }
 

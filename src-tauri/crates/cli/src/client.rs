@@ -1,17 +1,13 @@
-//! The management API over plain HTTP on this machine. One request, one connection: commands are short.
+//! The management API, as the commands use it.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_app::view::{ApprovalPage, ApprovalSummary, ApprovalView, CallbackPage, RunPage};
+use countersign_app::view::{ApprovalPage, ApprovalView, CallbackPage, RunPage};
 use countersign_domain::ErrorCode;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use http::{Method, Request};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::TokioIo;
+use countersign_server::client::{self, Call, CallError, HeaderValue, Method, Refusal, Reply};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::net::TcpStream;
 
 use crate::exit::Failure;
 use crate::locate::Server;
@@ -31,14 +27,6 @@ const SHORTEST_PART: usize = 4;
 /// Speaks to one server.
 pub(crate) struct Client {
     server: Server,
-}
-
-/// A call to the management API.
-struct Call<'a> {
-    method: Method,
-    path: &'a str,
-    body: Option<Vec<u8>>,
-    headers: Vec<(&'static str, HeaderValue)>,
 }
 
 impl Client {
@@ -114,13 +102,16 @@ impl Client {
             Part::Whole(id) => return Ok(id),
             part => part,
         };
+        let mut all = true;
         for state in ["pending", "decided"] {
             let found = self.approvals(Some(state), SEARCH_LIMIT).await?;
-            if let Some(id) = part.one_of(found.into_iter().map(|view| view.id), "approvals")? {
+            all &= found.next.is_none();
+            let ids = found.approvals.into_iter().map(|view| view.id);
+            if let Some(id) = part.one_of(ids, "approvals")? {
                 return Ok(id);
             }
         }
-        Err(part.nothing("approval"))
+        Err(part.nothing("approval", all))
     }
 
     /// The same for a callback.
@@ -129,9 +120,10 @@ impl Client {
             Part::Whole(id) => return Ok(id),
             part => part,
         };
-        let found = self.callbacks(None, SEARCH_LIMIT).await?.callbacks;
-        let found = part.one_of(found.into_iter().map(|view| view.id), "callbacks")?;
-        found.ok_or_else(|| part.nothing("callback"))
+        let page = self.callbacks(None, SEARCH_LIMIT).await?;
+        let ids = page.callbacks.into_iter().map(|view| view.id);
+        let found = part.one_of(ids, "callbacks")?;
+        found.ok_or_else(|| part.nothing("callback", page.next.is_none()))
     }
 
     /// The same for an execution that can go on.
@@ -157,115 +149,60 @@ impl Client {
             }
         }
         let found = part.one_of(ids.into_iter(), "executions")?;
-        found.ok_or_else(|| part.nothing("execution that was interrupted or failed at a step"))
+        found.ok_or_else(|| {
+            part.nothing(
+                "execution that was interrupted or failed at a step",
+                cursor.is_none(),
+            )
+        })
     }
 
-    /// Approvals, newest first, through as many pages as it takes.
-    pub(crate) async fn approvals(
-        &self,
-        state: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ApprovalSummary>, Failure> {
-        let mut found = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let path = list_path("approvals", state, limit - found.len(), cursor.as_deref());
-            let page: ApprovalPage = self.get(&path).await?;
-            found.extend(page.approvals);
-            match page.next {
-                Some(next) if found.len() < limit => cursor = Some(next),
-                _ => break,
-            }
+    /// Approvals, newest first, through as many pages as it takes; with what comes after them.
+    pub(crate) async fn approvals(&self, state: Option<&str>, limit: usize) -> Result<ApprovalPage, Failure> {
+        self.pages("approvals", state, limit).await
+    }
+
+    /// Callbacks, the same way.
+    pub(crate) async fn callbacks(&self, state: Option<&str>, limit: usize) -> Result<CallbackPage, Failure> {
+        self.pages("callbacks", state, limit).await
+    }
+
+    async fn pages<P: Paged>(&self, what: &str, state: Option<&str>, limit: usize) -> Result<P, Failure> {
+        let mut found: P = self.get(&list_path(what, state, limit, None)).await?;
+        while found.len() < limit {
+            let Some(next) = found.next() else { break };
+            let path = list_path(what, state, limit - found.len(), Some(next));
+            found.append(self.get(&path).await?);
         }
-        found.truncate(limit);
         Ok(found)
     }
 
-    /// Callbacks, newest first, through as many pages as it takes; `next` is spent.
-    pub(crate) async fn callbacks(&self, state: Option<&str>, limit: usize) -> Result<CallbackPage, Failure> {
-        let mut found = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let path = list_path("callbacks", state, limit - found.len(), cursor.as_deref());
-            let mut page: CallbackPage = self.get(&path).await?;
-            found.append(&mut page.callbacks);
-            match page.next.take() {
-                Some(next) if found.len() < limit => cursor = Some(next),
-                _ => {
-                    found.truncate(limit);
-                    page.callbacks = found;
-                    return Ok(page);
-                }
-            }
-        }
-    }
-
     async fn send(&self, call: Call<'_>) -> Result<Bytes, Failure> {
-        match tokio::time::timeout(PATIENCE, self.exchange(call)).await {
-            Ok(done) => done,
-            Err(_) => Err(Failure::failed(format!(
-                "{} has not answered for {} seconds. Nothing is known about what it did; look again with `countersign list`.",
-                self.server.address,
-                PATIENCE.as_secs()
-            ))),
+        let Server { address, token } = &self.server;
+        match client::call(address, token, call, PATIENCE).await {
+            Ok(reply) if reply.status.is_success() => Ok(reply.body),
+            Ok(reply) => Err(refusal(&reply)),
+            Err(error) => Err(no_answer(&error)),
         }
     }
+}
 
-    async fn exchange(&self, call: Call<'_>) -> Result<Bytes, Failure> {
-        let stream = TcpStream::connect(&self.server.address).await.map_err(|_| {
-            Failure::not_running(format!(
-                "Nothing answers at {}. Start the desktop app or `countersign serve`.",
-                self.server.address
-            ))
-        })?;
-        let broken = |error: &dyn std::error::Error| {
-            Failure::failed(format!(
-                "The connection to {} broke off: {}.",
-                self.server.address,
-                crate::locate::with_causes(error)
-            ))
-        };
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| broken(&error))?;
-        tokio::spawn(connection);
-        let request = self.request(call)?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| broken(&error))?;
-        let status = response.status();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .map_err(|error| broken(&error))?
-            .to_bytes();
-        if status.is_success() {
-            Ok(body)
-        } else {
-            Err(refusal(status.as_u16(), &body))
-        }
-    }
-
-    fn request(&self, call: Call<'_>) -> Result<Request<Full<Bytes>>, Failure> {
-        let mut token = HeaderValue::from_str(&format!("Bearer {}", self.server.token))
-            .map_err(|_| Failure::failed("The token file does not hold a token."))?;
-        token.set_sensitive(true);
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(call.path)
-            .header(HOST, &self.server.address)
-            .header(AUTHORIZATION, token);
-        if call.body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        for (name, value) in call.headers {
-            request = request.header(name, value);
-        }
-        request
-            .body(Full::new(Bytes::from(call.body.unwrap_or_default())))
-            .map_err(|error| Failure::failed(format!("The request cannot be written: {error}.")))
+/// Why there was no answer, and what to do.
+fn no_answer(error: &CallError) -> Failure {
+    match error {
+        CallError::Unreachable { address, .. } => Failure::not_running(format!(
+            "Nothing answers at {address}. Start the desktop app or `countersign serve`."
+        )),
+        CallError::Silent { address, patience } => Failure::failed(format!(
+            "{address} has not answered for {} seconds. Nothing is known about what it did; look again with `countersign list`.",
+            patience.as_secs()
+        )),
+        CallError::Token => Failure::failed("The token file does not hold a token."),
+        CallError::BrokeOff { address, source } => Failure::failed(format!(
+            "The connection to {address} broke off: {}.",
+            crate::locate::with_causes(source)
+        )),
+        CallError::Request(source) => Failure::failed(format!("The request cannot be written: {source}.")),
     }
 }
 
@@ -316,11 +253,56 @@ impl Part {
         }
     }
 
-    fn nothing(&self, what: &str) -> Failure {
-        Failure::not_found(format!(
-            "No {what} has an id that begins or ends with {}.",
-            self.text()
-        ))
+    /// Nothing fits; `all` says whether everything was looked through.
+    fn nothing(&self, what: &str, all: bool) -> Failure {
+        let part = self.text();
+        Failure::not_found(if all {
+            format!("No {what} has an id that begins or ends with {part}.")
+        } else {
+            format!(
+                "None of the newest {SEARCH_LIMIT} has an id that begins or ends with {part}, and older ones are not \
+                 looked through: give the whole id of the {what}."
+            )
+        })
+    }
+}
+
+/// A list that the server gives in pages.
+trait Paged: DeserializeOwned {
+    fn len(&self) -> usize;
+    /// The cursor of what comes after it.
+    fn next(&self) -> Option<&str>;
+    /// Takes the page that comes after it; what is counted besides is as that page says.
+    fn append(&mut self, page: Self);
+}
+
+impl Paged for ApprovalPage {
+    fn len(&self) -> usize {
+        self.approvals.len()
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
+    fn append(&mut self, page: Self) {
+        let before = std::mem::replace(self, page);
+        self.approvals.splice(..0, before.approvals);
+    }
+}
+
+impl Paged for CallbackPage {
+    fn len(&self) -> usize {
+        self.callbacks.len()
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
+    fn append(&mut self, page: Self) {
+        let before = std::mem::replace(self, page);
+        self.callbacks.splice(..0, before.callbacks);
     }
 }
 
@@ -337,8 +319,8 @@ fn list_path(what: &str, state: Option<&str>, limit: usize, cursor: Option<&str>
 }
 
 /// What the server's error body says.
-fn refusal(status: u16, body: &[u8]) -> Failure {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+fn refusal(reply: &Reply) -> Failure {
+    let status = reply.status.as_u16();
     if status == 401 {
         return Failure::refused(
             status,
@@ -346,17 +328,8 @@ fn refusal(status: u16, body: &[u8]) -> Failure {
             "The token is not accepted: it belongs to another data folder. Name the right one with --data-dir or --token-file.",
         );
     }
-    let code: Option<ErrorCode> = body
-        .get("code")
-        .and_then(|code| serde_json::from_value(code.clone()).ok());
-    let message = body
-        .get("message")
-        .or_else(|| body.get("error"))
-        .and_then(Value::as_str)
-        .map_or_else(
-            || format!("The server answered with status {status}."),
-            countersign_domain::display_text,
-        );
+    let Refusal { code, message } = reply.refusal();
+    let message = message.unwrap_or_else(|| format!("The server answered with status {status}."));
     Failure::refused(status, code, message)
 }
 

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use countersign_app::running;
 use countersign_app::view::{SettingsView, StatusView};
 use countersign_app::{Config, Flags, FolderState, StartError, look_at_folder};
 use serde::Serialize;
@@ -29,7 +30,7 @@ enum Verdict {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Check {
-    /// `server`, `store`, `notifications` or `secrets`.
+    /// `server`, `store`, `notifications`, `secrets`, `callbacks` or `folder`.
     name: &'static str,
     /// How it came out.
     verdict: Verdict,
@@ -49,17 +50,23 @@ impl Check {
 
 /// `countersign doctor`. Status 1 if anything is a problem.
 pub(crate) async fn run(target: &Target, output: &Output) -> Result<Exit, Failure> {
-    let checks = match locate::server(target) {
+    let mut checks = match locate::server(target) {
         Ok(server) => {
             let client = Client::new(server);
             match client.get::<StatusView>("/api/v1/status").await {
-                Ok(status) => with_server(&client, &status).await,
+                Ok(status) => with_server(target, &client, &status).await?,
                 Err(failure) => without_server(target, &failure)?,
             }
         }
         Err(failure) if failure.exit() == Exit::Usage => return Err(failure),
         Err(failure) => without_server(target, &failure)?,
     };
+    if !checks.iter().any(|check| check.name == FOLDER) {
+        checks.push(folder(
+            target,
+            &locate::config(target, Flags::default())?.data_dir,
+        ));
+    }
     output.print(&json!({ "checks": checks }), || lines(&checks));
     let problem = checks.iter().any(|check| check.verdict == Verdict::Problem);
     Ok(if problem { Exit::Failed } else { Exit::Done })
@@ -79,8 +86,10 @@ pub(crate) fn acknowledge_damage(target: &Target, output: &Output) -> Result<Exi
         .set_aside
         .as_ref()
         .map(|journal| json!({ "file": journal.file, "damage": journal.damage }));
-    output.print(&json!({ "setAside": set_aside, "repairs": done.repairs }), || {
+    let document = json!({ "setAside": set_aside, "loss": done.loss, "repairs": done.repairs });
+    output.print(&document, || {
         let mut text = match &done.set_aside {
+            None if done.loss.is_some() => "The journal is whole.".to_owned(),
             None => format!("The journal in {} is whole: there is nothing to acknowledge.", dir.display()),
             Some(journal) => format!(
                 "The damaged journal was set aside as {}: {}. A new one goes on from there, and its first line names the \
@@ -90,6 +99,9 @@ pub(crate) fn acknowledge_damage(target: &Target, output: &Output) -> Result<Exi
                 cell(&journal.damage, 500)
             ),
         };
+        if let Some(loss) = &done.loss {
+            text.push_str(&format!("\nNot told any more: {}.", cell(loss, 1_000)));
+        }
         for repair in &done.repairs {
             text.push_str(&format!("\nRepaired on the way: {}.", cell(repair, 500)));
         }
@@ -109,14 +121,40 @@ fn lines(checks: &[Check]) -> String {
         text.push_str(&format!(
             "{verdict:<8} {:<14} {}\n",
             check.name,
-            cell(&check.advice, 500)
+            cell(&check.advice, 2_000)
         ));
     }
     text
 }
 
+/// The name of the check that says where things lie.
+const FOLDER: &str = "folder";
+
+/// Where the data folder is, and the token.
+fn folder(target: &Target, data_dir: &Path) -> Check {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let data_dir = absolute(data_dir);
+    let token_file = match &target.token_file {
+        Some(file) => absolute(file),
+        None => running::token_file(&data_dir),
+    };
+    let made = match token_file.exists() || target.url.is_some() {
+        true => "",
+        false => ", which the first start makes",
+    };
+    Check::new(
+        FOLDER,
+        Verdict::Ok,
+        format!(
+            "the data folder is {}; the token of the API lies in {}{made}",
+            data_dir.display(),
+            token_file.display()
+        ),
+    )
+}
+
 /// What a running Countersign says about itself.
-async fn with_server(client: &Client, status: &StatusView) -> Vec<Check> {
+async fn with_server(target: &Target, client: &Client, status: &StatusView) -> Result<Vec<Check>, Failure> {
     let mut checks = vec![match &status.address_problem {
         None => Check::new(
             "server",
@@ -155,10 +193,15 @@ async fn with_server(client: &Client, status: &StatusView) -> Vec<Check> {
         ),
     });
     checks.push(notifications(status));
-    checks.push(match client.get::<SettingsView>("/api/v1/settings").await {
-        Ok(settings) => secrets(&settings),
+    let settings = client.get::<SettingsView>("/api/v1/settings").await;
+    checks.push(match &settings {
+        Ok(settings) => secrets(settings),
         Err(failure) => Check::new("secrets", Verdict::Problem, failure.message()),
     });
+    // Who was found by an address has a folder of its own.
+    if let (Some(_), Ok(settings)) = (&target.url, &settings) {
+        checks.push(folder(target, Path::new(&settings.data_dir)));
+    }
     if status.failing_callbacks > 0 {
         checks.push(Check::new(
             "callbacks",
@@ -169,7 +212,7 @@ async fn with_server(client: &Client, status: &StatusView) -> Vec<Check> {
             ),
         ));
     }
-    checks
+    Ok(checks)
 }
 
 fn notifications(status: &StatusView) -> Check {

@@ -2,23 +2,11 @@
 
 use std::path::Path;
 
+use countersign_app::running::{self, NotReachable};
 use countersign_app::{Config, Flags};
-use countersign_domain::display_line;
 
 use crate::args::Target;
 use crate::exit::Failure;
-
-/// The file in the data folder that holds the address of whoever runs on it.
-const ADDRESS_FILE: &str = "address";
-
-/// Beside it, why whoever runs has no address.
-const PROBLEM_FILE: &str = "address-problem";
-
-/// The file in the data folder that whoever runs on it has locked.
-const LOCK_FILE: &str = "countersign.lock";
-
-/// The file in the data folder that holds the token.
-const TOKEN_FILE: &str = "api-token";
 
 /// A running Countersign.
 #[derive(Clone)]
@@ -45,67 +33,42 @@ pub(crate) fn server(target: &Target) -> Result<Server, Failure> {
         (Some(_), Some(_)) => None,
         _ => Some(config(target, Flags::default())?.data_dir),
     };
-    let in_data_dir = |name: &str| data_dir.as_ref().map(|dir| dir.join(name)).unwrap_or_default();
+    let dir = data_dir.as_deref().unwrap_or(Path::new("."));
     let address = match &target.url {
         Some(url) => address_of_url(url)?,
-        None => address_of(data_dir.as_deref().unwrap_or(Path::new(".")))?,
+        None => running::address(dir).map_err(|error| unreachable(&error))?,
     };
     let token_file = target
         .token_file
         .clone()
-        .unwrap_or_else(|| in_data_dir(TOKEN_FILE));
-    let token = read(&token_file).ok_or_else(|| {
+        .unwrap_or_else(|| running::token_file(dir));
+    let token = running::token(&token_file).map_err(|error| {
+        let advice = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                "Run the command as the account that runs Countersign, or name the file with --token-file."
+            }
+            _ => "Name the file with --token-file; it is called api-token and lies in the data folder of whoever runs.",
+        };
         Failure::failed(format!(
-            "The token file {} cannot be read. Run the command as the account that runs Countersign, or name the file with --token-file.",
+            "The token file {} cannot be read: {error}. {advice}",
             token_file.display()
         ))
     })?;
     Ok(Server { address, token })
 }
 
-/// The address of whoever runs on this data folder. Who was killed leaves it behind, and the port may be somebody else's
-/// by now, who must not be sent the token: so it counts only while the folder is in use.
-fn address_of(data_dir: &Path) -> Result<String, Failure> {
-    let address = read(&data_dir.join(ADDRESS_FILE)).filter(|_| in_use(data_dir));
-    address.ok_or_else(|| no_address(data_dir))
-}
-
-/// The first line of a file; nothing if it is not there or empty.
-fn read(path: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    text.lines()
-        .next()
-        .map(|line| {
-            line.trim()
-                .trim_start_matches("http://")
-                .trim_end_matches('/')
-                .to_owned()
-        })
-        .filter(|line| !line.is_empty())
-}
-
-/// Why there is no address: nothing runs on this data folder, or what runs does not listen.
-fn no_address(data_dir: &Path) -> Failure {
-    let folder = data_dir.display();
-    if !in_use(data_dir) {
-        return Failure::not_running(format!(
-            "Nothing runs on the data folder {folder}. Start the desktop app or `countersign serve`, or name another one with --data-dir or --url.",
-        ));
+/// Why there is no address, and what to do.
+fn unreachable(error: &NotReachable) -> Failure {
+    match error {
+        NotReachable::NotRunning(dir) => Failure::not_running(format!(
+            "Nothing runs on the data folder {}. Start the desktop app or `countersign serve`, or name another one with --data-dir or --url.",
+            dir.display()
+        )),
+        NotReachable::NotListening { why: Some(_), .. } => Failure::not_listening(format!("{error}.")),
+        NotReachable::NotListening { why: None, .. } => {
+            Failure::not_listening(format!("{error}. Try again in a moment."))
+        }
     }
-    let why = std::fs::read_to_string(data_dir.join(PROBLEM_FILE)).unwrap_or_default();
-    Failure::not_listening(match display_line(&why, 500).as_str() {
-        "" => format!(
-            "Countersign runs on the data folder {folder}, but does not listen yet, or no more: it starts or closes. Try again in a moment."
-        ),
-        why => format!("Countersign runs on the data folder {folder}, but does not listen. {why}"),
-    })
-}
-
-/// Whether somebody works on this data folder, as far as that can be seen.
-fn in_use(data_dir: &Path) -> bool {
-    // The lock is given back at once; whoever starts at this very moment waits longer than that.
-    std::fs::File::open(data_dir.join(LOCK_FILE))
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// Host and port of `http://host:port`. The token goes there in the clear, so only this machine will do.

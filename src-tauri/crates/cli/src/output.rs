@@ -103,6 +103,21 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// What is said under a list that was cut: how many more there are, if that is known, and how to see them.
+pub(crate) fn more(shown: usize, in_all: Option<u32>) -> String {
+    let left = in_all.map(|all| u32::try_from(shown).map_or(0, |shown| all.saturating_sub(shown)));
+    match left {
+        Some(left) if left > 0 => {
+            let all = shown.saturating_add(left as usize);
+            format!("\n{left} more; --limit {all} shows them too.\n")
+        }
+        _ => format!(
+            "\nThere are more; --limit {} shows more of them.\n",
+            shown.saturating_mul(4)
+        ),
+    }
+}
+
 /// One line of at most `limit` characters, safe for a terminal; a dash if there is none.
 pub(crate) fn cell(text: &str, limit: usize) -> String {
     let shown = display_line(text, limit);

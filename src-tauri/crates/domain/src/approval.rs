@@ -206,6 +206,9 @@ pub struct Approval {
     pub flow_id: FlowId,
     /// The flow's name when it asked.
     pub flow_name: String,
+    /// The names of the flows that it called on the way to the step that asks, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub called_flows: Vec<String>,
     /// The execution that waits.
     pub execution_id: ExecutionId,
     /// The chat under which a webhook client can answer.
@@ -244,6 +247,13 @@ fn describe(approval: &Approval) -> String {
 }
 
 impl Approval {
+    /// The flow's name for people; where a flow that it called asks, that one's name as well: `Payments › Review`.
+    pub fn asked_in(&self) -> String {
+        let called = self.called_flows.iter().map(String::as_str);
+        let names: Vec<&str> = std::iter::once(self.flow_name.as_str()).chain(called).collect();
+        names.join(" › ")
+    }
+
     /// Gives the answer. This is the only place where an approval stops being pending by a decision.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ pub enum ErrorCode {
     ContentChanged,
     /// Nothing waits there for an answer. 409.
     NotWaiting,
+    /// There is no window that could be shown: whoever runs has none. 409.
+    NoWindow,
     /// The run behind the question is lost, so it can be taken back but not answered. 410.
     RunLost,
     /// The body is larger than allowed. 413.

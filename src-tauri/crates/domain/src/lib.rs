@@ -12,6 +12,7 @@ mod flow;
 mod id;
 mod journal;
 pub mod json;
+mod keyed_call;
 mod message;
 mod text;
 mod time;
@@ -29,6 +30,7 @@ pub use id::{
     ApprovalId, CallbackId, ExecutionId, FlowId, Ids, InvalidId, MessageId, RandomIds, SequentialIds,
 };
 pub use journal::{JournalEvent, JournalLine};
+pub use keyed_call::{ContentHash, FirstAnswer, KeyedCall, SenderId};
 pub use message::{Message, Role};
 pub use text::{disguises, display_json, display_line, display_text};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -208,6 +208,40 @@ impl Graph {
             .collect()
     }
 
+    /// Whether a person's answer turns a run away from a node: it hangs on an output of a gate that was not taken, and
+    /// nothing behind that gate led to it.
+    pub(crate) fn turns_away(
+        &self,
+        node: usize,
+        not_taken: impl Fn(usize) -> bool,
+        led: impl Fn(usize) -> bool,
+    ) -> bool {
+        let incoming = &self.incoming[node];
+        incoming.iter().filter(|id| not_taken(**id)).any(|turned| {
+            let behind = self.behind(self.edges[*turned].source);
+            let mut led_here = incoming.iter().filter(|id| led(**id));
+            led_here.all(|id| !behind[self.edges[*id].source])
+        })
+    }
+
+    /// The nodes in an order in which each comes after those that lead to it.
+    pub(crate) fn sources_first(&self) -> Vec<usize> {
+        let mut open: Vec<usize> = self.incoming.iter().map(Vec::len).collect();
+        let mut order: Vec<usize> = (0..open.len()).filter(|node| open[*node] == 0).collect();
+        let mut at = 0;
+        while let Some(node) = order.get(at).copied() {
+            at += 1;
+            for edge in &self.outgoing[node] {
+                let target = self.edges[*edge].target;
+                open[target] -= 1;
+                if open[target] == 0 {
+                    order.push(target);
+                }
+            }
+        }
+        order
+    }
+
     /// The nodes of one cycle, in their order, if there is one.
     fn cycle(&self) -> Option<Vec<usize>> {
         let mut open: Vec<usize> = self.incoming.iter().map(Vec::len).collect();

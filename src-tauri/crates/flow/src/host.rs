@@ -41,6 +41,20 @@ pub enum RunEvent<'a> {
     },
     /// A piece of the answer.
     Token(&'a str),
+    /// A piece of what a model thinks before it answers.
+    Thought {
+        /// The text, empty once it has finished.
+        text: &'a str,
+        /// How long it took, once it has finished.
+        seconds: Option<u64>,
+    },
+    /// What belongs to the answer beside its text.
+    Fact {
+        /// `calledTools`, `usedTools`, `sourceDocuments` or `usageMetadata`.
+        name: &'static str,
+        /// The fact.
+        data: &'a Value,
+    },
     /// A step came to an end.
     StepEnded {
         /// Its id.

@@ -38,7 +38,7 @@ pub use model::{
 pub use nodes::{RUN_FAILED, plain_text, title as kind_in_words};
 pub use plan::{Plan, StepInfo};
 pub use policy::{OnError, RunPolicy, StepPolicy};
-pub use record::{Record, RecordStatus};
+pub use record::{Record, RecordStatus, weight};
 pub use refusal::{Problem, ProblemKind, Refusal};
 pub use report::{Finding, FindingKind, Need};
 pub use run::{
@@ -46,7 +46,7 @@ pub use run::{
     Stop,
 };
 pub use schedule::Schedule;
-pub use script::Script;
+pub use script::{Script, ScriptConsole};
 pub use start::{
     BodyParameter, InputMode, Parameter, ParameterType, ResponseMode, SignatureKind, SignatureSettings,
     StartSettings, StartTrigger, Validation,

@@ -134,6 +134,9 @@ pub struct ModelRequest {
     pub tools: Vec<ToolDefinition>,
     /// The JSON schema that its answer has to have.
     pub answer_schema: Option<Value>,
+    /// The JSON schema of an answer that the step can go on with, where the messages ask for it in words only. Providers
+    /// are not told; whoever answers in a model's place can know what to say.
+    pub expected: Option<Value>,
     /// Whether the host should tell the answer in pieces, by [`crate::RunEvent::Token`], while it comes.
     pub stream: bool,
     /// Equal each time the same step of the same run asks the same.

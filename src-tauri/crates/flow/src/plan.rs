@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use countersign_domain::display_line;
 
+use crate::clear_text::{Sighting, sightings};
 use crate::document::{Document, DocumentEdge, DocumentNode};
 use crate::graph::{Graph, Outputs};
 use crate::nodes::{self, Nature, Node};
-use crate::policy::{RunPolicy, StepPolicy};
+use crate::policy::{OnError, RunPolicy, StepPolicy};
 use crate::record::NodeFacts;
 use crate::refusal::{Problem, ProblemKind, Refusal};
 use crate::report::Finding;
@@ -42,8 +43,12 @@ pub(crate) struct PlannedNode {
     pub(crate) nature: Nature,
     /// The nodes that its inputs refer to, by index.
     pub(crate) refers_to: Vec<usize>,
+    /// Whether it works with what was said in the chat.
+    pub(crate) reads_chat: bool,
     /// The node that it leads back to, for a Loop.
     pub(crate) leads_back_to: Option<usize>,
+    /// The secrets that stand in its inputs.
+    pub(crate) secrets: Vec<Sighting>,
 }
 
 /// How many nodes a flow may have: far more than any editor shows, and few enough that reading them is quick.
@@ -58,6 +63,8 @@ pub struct StepInfo {
     pub label: String,
     /// Its kind in words, `Human Input`.
     pub kind: String,
+    /// Whether it decides where the run goes, so that the run cannot go on after it failed.
+    pub decides: bool,
 }
 
 /// How long a line of [`Plan::what_follows`] gets, and how many there are.
@@ -117,6 +124,7 @@ impl Plan {
                 id: node.facts.id.clone(),
                 label: node.facts.label.clone(),
                 kind: nodes::title(&node.facts.name).to_owned(),
+                decides: self.decides(index),
             });
             if let Some(body) = self.body(index) {
                 steps.extend(body.steps());
@@ -223,6 +231,17 @@ impl Plan {
 
     pub(crate) fn is_strict(&self) -> bool {
         self.policy.strict
+    }
+
+    /// Whether a node has several outputs, one of which it takes.
+    fn decides(&self, index: usize) -> bool {
+        matches!(self.node(index).kind.outputs(), Outputs::Indexed(_))
+    }
+
+    /// Whether the run goes on after a step failed. After one that decides it would go every way at once: past a gate
+    /// that nobody was asked at, say.
+    pub(crate) fn goes_on_after_failure(&self, index: usize) -> bool {
+        self.policy(index).on_error == OnError::Continue && !self.decides(index)
     }
 
     /// What the operator says about a step.
@@ -363,12 +382,14 @@ fn read_part(
                 message,
             ));
         }
+        let nature = kind.nature();
         let mut refers_to = Vec::new();
+        let mut reads_chat = nature.remembers;
         for (_, field) in kind.fields() {
-            field.mentions(&mut |mention| {
-                if let Mention::Node(id) = mention {
-                    refers_to.extend(index_of.get(id).copied());
-                }
+            field.mentions(&mut |mention| match mention {
+                Mention::Node(id) => refers_to.extend(index_of.get(id).copied()),
+                Mention::Chat => reads_chat = true,
+                Mention::Variable(_) | Mention::File => {}
             });
         }
         let sources = graph.sources[index].iter();
@@ -379,9 +400,11 @@ fn read_part(
                 name: node.name.clone(),
                 previous: sources.map(|source| nodes[*source].id.clone()).collect(),
             }),
-            nature: kind.nature(),
+            nature,
             refers_to,
+            reads_chat,
             leads_back_to: leads_back_to.and_then(|(_, index)| index),
+            secrets: sightings(node, &*kind),
             kind,
         });
     }

@@ -13,7 +13,8 @@ pub enum OnError {
     /// The run fails.
     #[default]
     Fail,
-    /// The run goes on; `{{ <node id>.output.error }}` holds the message.
+    /// The run goes on; `{{ <node id>.output.error }}` holds the message. After a step that decides where the run goes it
+    /// cannot.
     Continue,
 }
 

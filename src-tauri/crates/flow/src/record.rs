@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-use countersign_domain::Timestamp;
+use countersign_domain::{DocumentHash, Timestamp};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -140,7 +140,7 @@ impl Serialize for Body {
 }
 
 /// About how many bytes a value takes.
-pub(crate) fn weight(value: &Value) -> usize {
+pub fn weight(value: &Value) -> usize {
     let own = size_of::<Value>();
     own + match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
@@ -177,6 +177,14 @@ struct IterationContext<'a> {
     session_id: &'a str,
 }
 
+/// What ran in a flow that was called.
+#[derive(Debug, Clone)]
+pub(crate) struct Called {
+    /// Its document. Records of older versions do not know.
+    pub(crate) document: Option<DocumentHash>,
+    pub(crate) records: Vec<Record>,
+}
+
 /// One entry of `agentFlowExecutedData`. Its JSON has Flowise's keys in Flowise's order.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -191,7 +199,9 @@ pub struct Record {
     /// The item that it ran for, inside an Iteration.
     pub(crate) item: Option<Arc<Item>>,
     /// What ran in the flow that it called. Flowise does not show it, so its JSON does not either.
-    pub(crate) called: Option<Arc<Vec<Record>>>,
+    pub(crate) called: Option<Arc<Called>>,
+    /// The last lines that its code wrote. Flowise does not show them, so its JSON does not either.
+    pub(crate) console: Option<Arc<Vec<String>>>,
     /// When it began and ended. Records of older versions do not know.
     pub(crate) began: Option<Timestamp>,
     pub(crate) ended: Option<Timestamp>,
@@ -245,7 +255,19 @@ impl Record {
 
     /// What ran in the flow that it called.
     pub fn called(&self) -> &[Record] {
-        self.called.as_deref().map_or(&[], Vec::as_slice)
+        self.called
+            .as_deref()
+            .map_or(&[], |called| called.records.as_slice())
+    }
+
+    /// The document of the flow that it called, if that was noted.
+    pub(crate) fn called_document(&self) -> Option<&DocumentHash> {
+        self.called.as_deref()?.document.as_ref()
+    }
+
+    /// The last lines that its code wrote to its console, the oldest first.
+    pub fn console(&self) -> &[String] {
+        self.console.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// About how many bytes it holds for itself: what began the run stands in the run once, and a state that no step has
@@ -254,9 +276,13 @@ impl Record {
         let changed = before.is_none_or(|before| !Arc::ptr_eq(&before.state, &self.state));
         let state = if changed { weight(&self.state) } else { 0 };
         let history = self.chat_history.as_deref().map_or(0, weight);
-        let called = self.called.iter().flat_map(|called| called.iter());
-        let called = called.map(|record| record.weight(None)).sum::<usize>();
-        self.input.weight() + self.output.weight() + state + history + called
+        let called = self
+            .called()
+            .iter()
+            .map(|record| record.weight(None))
+            .sum::<usize>();
+        let console = self.console().iter().map(String::len).sum::<usize>();
+        self.input.weight() + self.output.weight() + state + history + called + console
     }
 
     /// How the step ended.
@@ -296,6 +322,7 @@ impl Record {
             error: Some(error),
             item: None,
             called: None,
+            console: None,
             began: None,
             ended: None,
         }
@@ -336,13 +363,13 @@ impl Serialize for Data<'_> {
         map.serialize_entry("name", &record.facts.name)?;
         if let Some(error) = &record.error {
             map.serialize_entry("error", error)?;
-            return map.end();
-        }
-        map.serialize_entry("input", &record.input)?;
-        map.serialize_entry("output", &record.output)?;
-        map.serialize_entry("state", &*record.state)?;
-        if let Some(chat_history) = &record.chat_history {
-            map.serialize_entry("chatHistory", &**chat_history)?;
+        } else {
+            map.serialize_entry("input", &record.input)?;
+            map.serialize_entry("output", &record.output)?;
+            map.serialize_entry("state", &*record.state)?;
+            if let Some(chat_history) = &record.chat_history {
+                map.serialize_entry("chatHistory", &**chat_history)?;
+            }
         }
         if let Some(item) = &record.item {
             let context = IterationContext {

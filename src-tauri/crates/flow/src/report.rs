@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_domain::{Timestamp, display_line};
-use serde_json::Value;
+use countersign_domain::display_line;
 
-use crate::clear_text::{is_secret_header, variable_of};
+use crate::clear_text::variable_of;
 use crate::graph::{Edge, Graph};
 use crate::nodes;
 use crate::plan::{Plan, PlannedNode};
-use crate::template::{Mention, Scope};
+use crate::template::Mention;
 
 /// How long a line gets that other people's texts are part of.
 const LINE: usize = 300;
@@ -41,8 +40,12 @@ pub enum Need<'a> {
 pub enum FindingKind {
     /// A reference to a step that is not there: it stays in the text as it is written.
     UnknownStep,
-    /// A secret that stands in the document for everybody to read.
+    /// A secret that stands in the document for everybody to read, and can become a secret variable on request.
     ClearTextSecret,
+    /// The same where somebody has to change the file.
+    ClearTextByHand,
+    /// It fails whenever it comes to this step.
+    AlwaysFails,
     /// Two edges between the same two places; the second one changes nothing.
     DoubleEdge,
     /// A Loop that leads to where nothing comes back from.
@@ -62,15 +65,6 @@ pub struct Finding {
     pub node_id: String,
     /// What it is, for people: whole sentences.
     pub message: String,
-}
-
-/// Resolves nothing, so that references stay as they are written.
-struct AsWritten;
-
-impl Scope for AsWritten {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(0)
-    }
 }
 
 impl Plan {
@@ -135,32 +129,34 @@ impl Plan {
             .map(|node| node.facts.id.as_str())
             .collect();
         let mut findings = Vec::new();
-        if self
-            .start()
-            .callback_secret
-            .as_ref()
-            .is_some_and(|secret| !secret.is_empty() && variable_of(secret).is_none())
-            && let Some(start) = self.nodes().iter().find(|node| node.facts.name == nodes::START)
-        {
-            findings.push(finding(
-                FindingKind::ClearTextSecret,
-                start,
-                "The secret of its callbacks stands in the file for everybody who gets it. Make it a secret variable: the \
-                 flow reads that, and nobody else can."
-                    .to_owned(),
-            ));
+        let without_value = &self.start().state_without_value;
+        if let (false, Some(start)) = (
+            without_value.is_empty(),
+            self.nodes().iter().find(|node| node.facts.name == nodes::START),
+        ) {
+            let names: Vec<&str> = without_value.iter().map(String::as_str).collect();
+            let message = format!(
+                "“{}” begins the flow state with {} and without a value. Here that is an empty text; in Flowise later steps \
+                 fail.",
+                start.facts.label,
+                some_of(&names)
+            );
+            findings.push(finding(FindingKind::Differs("D3.9"), start, message));
         }
-        for node in self.parts().flatten() {
+        let places = self.parts().enumerate();
+        let nodes = places.flat_map(|(place, nodes)| nodes.iter().map(move |node| (place > 0, node)));
+        for (in_iteration, node) in nodes {
             if findings.len() >= FINDINGS {
                 break;
             }
             unknown_steps(node, &ids, &mut findings);
             degraded(node, &mut findings);
-            secrets_in_headers(node, &mut findings);
-            other_http(node, &mut findings);
+            clear_text(node, &mut findings);
+            faults_and_differences(node, in_iteration, &mut findings);
         }
         for (nodes, graph) in self.graphs() {
             loops_that_lead_elsewhere(nodes, graph, &mut findings);
+            loops_over(nodes, graph, &mut findings);
         }
         self.graph_findings(&mut findings);
         findings
@@ -402,48 +398,94 @@ fn some_of(names: &[&str]) -> String {
     shown.join(", ")
 }
 
-fn secrets_in_headers(node: &PlannedNode, findings: &mut Vec<Finding>) {
-    let fields = node.kind.fields();
-    let Some((_, headers)) = fields.iter().find(|(name, _)| *name == "headers") else {
-        return;
-    };
-    let Value::Array(rows) = headers.resolve(&AsWritten) else {
-        return;
-    };
-    for row in rows {
-        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
-        let (name, value) = (text("key").trim(), text("value"));
-        if is_secret_header(name, value) {
-            let message = format!(
-                "The header {name} of “{}” stands in the file for everybody who gets it. Make it a secret variable: \
-                 the step reads that, and nobody else can.",
-                node.facts.label
-            );
-            findings.push(finding(FindingKind::ClearTextSecret, node, message));
-        }
+/// Secrets that stand in the file.
+fn clear_text(node: &PlannedNode, findings: &mut Vec<Finding>) {
+    for secret in &node.secrets {
+        let (kind, what_to_do) = match secret.by_hand {
+            None => (
+                FindingKind::ClearTextSecret,
+                "Make it a secret variable: the step reads that, and nobody else can.",
+            ),
+            Some(by_hand) => (FindingKind::ClearTextByHand, by_hand),
+        };
+        let message = format!(
+            "“{}” has a secret that everybody who gets the file can read: {}. {what_to_do}",
+            node.facts.label, secret.place
+        );
+        findings.push(finding(kind, node, message));
     }
 }
 
-fn other_http(node: &PlannedNode, findings: &mut Vec<Finding>) {
-    if node.facts.name != nodes::HTTP {
-        return;
-    }
-    let says = |wanted: &str, value: &str| {
-        node.kind
-            .fields()
-            .iter()
-            .any(|(name, field)| *name == wanted && field.plain().and_then(Value::as_str) == Some(value))
-    };
+/// What a step does otherwise than in Flowise, and why it can only fail.
+fn faults_and_differences(node: &PlannedNode, in_iteration: bool, findings: &mut Vec<Finding>) {
     let label = &node.facts.label;
-    if says("bodyType", "xWwwFormUrlencoded") {
-        let message = format!(
-            "“{label}” sends a form. Here its fields go by their names; Flowise sends them by their numbers, and empty."
-        );
-        findings.push(finding(FindingKind::Differs("D3.11"), node, message));
+    for fault in node.kind.faults() {
+        let message = format!("“{label}” {fault} It fails whenever a run comes to it.");
+        findings.push(finding(FindingKind::AlwaysFails, node, message));
     }
-    if says("responseType", "base64") {
-        let message = format!("“{label}” takes bytes as base64. Here they stay whole; Flowise damages them.");
-        findings.push(finding(FindingKind::Differs("r"), node, message));
+    for (row, message) in node.kind.differs() {
+        findings.push(finding(
+            FindingKind::Differs(row),
+            node,
+            format!("“{label}” {message}"),
+        ));
+    }
+    if in_iteration && node.kind.gates_tools() {
+        let message = format!(
+            "“{label}” lies in an Iteration and asks before it runs tools. Here a person is asked for each item; in Flowise \
+             the tools run unasked."
+        );
+        findings.push(finding(
+            FindingKind::Differs("gated tool in an Iteration"),
+            node,
+            message,
+        ));
+    }
+}
+
+/// What comes again by a Loop: questions in it, and branches that come together.
+fn loops_over(nodes: &[PlannedNode], graph: &Graph, findings: &mut Vec<Finding>) {
+    let decided = graph.edges.iter().filter(|edge| edge.output.is_some());
+    let mut behind_decisions = None;
+    for (index, node) in nodes.iter().enumerate() {
+        let Some(target) = node.leads_back_to.filter(|_| findings.len() < FINDINGS) else {
+            continue;
+        };
+        let (behind, before) = (graph.behind(target), before(graph, index));
+        if !behind[index] {
+            continue;
+        }
+        let again = || (0..nodes.len()).filter(|at| behind[*at] && before[*at]);
+        let asks: Vec<&str> = again()
+            .filter(|at| nodes[*at].nature.asks)
+            .map(|at| nodes[at].facts.label.as_str())
+            .collect();
+        if !asks.is_empty() {
+            let message = format!(
+                "{} in what “{}” repeats. Here its turns are counted over the questions; Flowise forgets them at each \
+                 question, so it never ends.",
+                listed(&asks),
+                node.facts.label
+            );
+            findings.push(finding(FindingKind::Differs("D1.14"), node, message));
+        }
+        let behind_decisions = behind_decisions
+            .get_or_insert_with(|| reached(graph, decided.clone().map(|edge| edge.target).collect()));
+        let join = again().find(|at| {
+            let sources: BTreeSet<_> = graph.sources[*at]
+                .iter()
+                .filter(|source| behind[**source])
+                .collect();
+            sources.len() > 1 && !behind_decisions[*at]
+        });
+        if let Some(join) = join {
+            let message = format!(
+                "Branches come together at “{}”, in what “{}” repeats. Here it waits for them in every turn; Flowise can \
+                 run it with what an earlier turn left.",
+                nodes[join].facts.label, node.facts.label
+            );
+            findings.push(finding(FindingKind::Differs("join in a Loop"), node, message));
+        }
     }
 }
 

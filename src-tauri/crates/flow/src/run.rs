@@ -29,9 +29,9 @@ use crate::host::Host;
 use crate::js;
 use crate::nodes::Decision;
 use crate::plan::Plan;
-use crate::record::{Item, Record, Trigger, empty_state};
+use crate::record::{Item, Record, Trigger, empty_state, weight};
 use crate::start::InputMode;
-use child::Child;
+pub(crate) use child::Child;
 use records::Records;
 pub(crate) use scope::{RunScope, TEXTS_LIMIT};
 use scope::{WebhookScope, texts_too_large};
@@ -122,6 +122,8 @@ pub struct Stop {
     pub node_id: String,
     /// Its label; for a step inside a called flow the labels on the way to it.
     pub node_label: String,
+    /// The names of the flows that were called on the way to it, the first one first; none for a step of the flow itself.
+    pub called_flows: Vec<String>,
     /// The text as a webhook client gets it: the last message of the chat, an empty line, the question.
     pub text: String,
     /// The question alone, Markdown.
@@ -153,6 +155,10 @@ impl fmt::Display for NodeFailure {
 }
 
 /// What one [`Run::advance`] came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it at a time, and it is taken apart at once"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Advance {
     /// A step ran; there may be more.
@@ -601,6 +607,15 @@ impl Run {
         }
     }
 
+    /// The `form` of the reply: what was filled in, absent after an answer (webhook spec §8.1).
+    pub fn form(&self) -> Option<&Value> {
+        if self.answered.is_some() {
+            None
+        } else {
+            self.trigger.form.as_ref()
+        }
+    }
+
     /// The text of the reply: the content of the last record, else a space.
     pub fn final_text(&self) -> String {
         self.records
@@ -641,10 +656,45 @@ impl Run {
         &self.names.session_id
     }
 
+    /// The run inside, if a step is under way by one.
+    pub(crate) fn inside(&self) -> Option<&Child> {
+        self.child.as_deref()
+    }
+
     /// Whether the next [`Run::advance`] runs a step.
     pub fn has_more(&self) -> bool {
         self.phase == Phase::Running
             && (self.child.is_some() || self.under_way.is_some() || !self.queue.is_empty())
+    }
+
+    /// How many records were ever made: each step that comes to an end makes one.
+    pub fn recorded(&self) -> usize {
+        self.records.made()
+    }
+
+    /// About how many bytes its records take, without what began the run.
+    pub fn records_weight(&self) -> usize {
+        self.records.weight()
+    }
+
+    /// About how many bytes what began the run takes. It stands in the record of Start twice.
+    pub fn trigger_weight(&self) -> usize {
+        let form = self.trigger.form.as_ref().map_or(0, weight);
+        weight(&self.trigger.webhook) + form + self.trigger.question.as_ref().map_or(0, String::len)
+    }
+
+    /// Whether nothing was said in the chat since what began the run.
+    fn chat_is_to_be_opened(&self) -> bool {
+        self.runtime.is_empty() && (self.answered.is_none() || self.past.is_empty())
+    }
+
+    /// Whether the next step is the one that was answered, here or inside.
+    fn was_just_answered(&self) -> bool {
+        self.decision.is_some()
+            || self
+                .child
+                .as_ref()
+                .is_some_and(|child| child.run().was_just_answered())
     }
 
     /// The flow state as it stands now.
@@ -690,6 +740,7 @@ impl Run {
         Some(Stop {
             node_id: record.facts.id.clone(),
             node_label: label.clone().unwrap_or_else(|| record.facts.label.clone()),
+            called_flows: self.child.as_deref().map(Child::called_flows).unwrap_or_default(),
             text: record.content().map_or_else(String::new, Cow::into_owned),
             description: description.clone(),
             feedback_enabled: *feedback_enabled,

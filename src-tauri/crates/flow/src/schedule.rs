@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::run::Incoming;
 
+/// 2000-01-01: from here on every day of the calendar comes within the years that are looked through.
+const LONG_AGO: Timestamp = Timestamp::from_millis(946_684_800_000);
+
 /// The moments at which a flow runs: a cron pattern in a time zone, perhaps until some day.
 ///
 /// A moment that falls into the hour that is left out in spring comes right after it; one in the hour that comes
@@ -47,7 +50,11 @@ impl Schedule {
             .year(Year::Disallowed)
             .build()
             .parse(&pattern)
-            .map_err(|error| format!("The cron expression “{pattern}” cannot be used: {error}."))?;
+            .map_err(|error| {
+                let error = error.to_string();
+                let error = error.trim_end_matches('.');
+                format!("The cron expression “{pattern}” cannot be used: {error}.")
+            })?;
         let zone_name = text("scheduleTimezone").unwrap_or("UTC").to_owned();
         let zone = TimeZone::get(&zone_name).map_err(|_| {
             format!("There is no time zone “{zone_name}”. Time zones are named like Europe/Berlin or UTC.")
@@ -55,13 +62,27 @@ impl Schedule {
         let end = text("scheduleEndDate")
             .map(|end| end_of(end, &zone))
             .transpose()?;
-        Ok(Self {
+        let schedule = Self {
             pattern,
             zone,
             zone_name,
             end,
-            input: input(inputs),
-        })
+            input: input(inputs)?,
+        };
+        if schedule.comes_round() {
+            Ok(schedule)
+        } else {
+            Err(format!(
+                "The cron expression “{}” names a day that no year has, so it never comes round.",
+                schedule.pattern.as_str()
+            ))
+        }
+    }
+
+    /// Whether the pattern fits any moment at all, its end aside.
+    fn comes_round(&self) -> bool {
+        let from = self.local(LONG_AGO);
+        from.is_none_or(|from| self.pattern.find_next_occurrence(&from, true).is_ok())
     }
 
     /// The first moment after this one; none if the schedule has ended or never comes round.
@@ -209,20 +230,26 @@ fn end_of(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     Ok(Timestamp::from_millis(moment.as_millisecond()))
 }
 
-fn input(inputs: &Map<String, Value>) -> Incoming {
-    match inputs.get("scheduleInputMode").and_then(Value::as_str) {
+/// What a run is given. The error says what is wrong with it, for people.
+fn input(inputs: &Map<String, Value>) -> Result<Incoming, String> {
+    Ok(match inputs.get("scheduleInputMode").and_then(Value::as_str) {
         Some("none") => Incoming::Message(" ".to_owned()),
         Some("form") => {
+            let wrong = |why: String| format!("The form that the schedule fills in cannot be read: {why}.");
             let given = match inputs.get("scheduleFormDefaults") {
-                Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+                None | Some(Value::Null) => Value::Object(Map::new()),
+                Some(Value::String(text)) if text.trim().is_empty() => Value::Object(Map::new()),
+                Some(Value::String(text)) => {
+                    serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?
+                }
                 Some(value) => value.clone(),
-                None => Value::Null,
             };
-            Incoming::Form(if given.is_object() {
-                given
-            } else {
-                Value::Object(Map::new())
-            })
+            if !given.is_object() {
+                return Err(wrong(
+                    "it has to be a JSON object with a value for each field".to_owned(),
+                ));
+            }
+            Incoming::Form(given)
         }
         _ => Incoming::Message(
             inputs
@@ -231,5 +258,5 @@ fn input(inputs: &Map<String, Value>) -> Incoming {
                 .unwrap_or_default()
                 .to_owned(),
         ),
-    }
+    })
 }

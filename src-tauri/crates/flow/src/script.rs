@@ -1,8 +1,12 @@
 //! Scripts as nodes run them.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
+
+/// How many lines of a console a step keeps, of all its attempts together.
+const CONSOLE_LINES: usize = 50;
 
 /// The modules that code can require here.
 const MODULES: [&str; 3] = ["buffer", "url", "timers"];
@@ -52,6 +56,32 @@ fn missing_modules(code: &str) -> Vec<&str> {
     missing.into_iter().take(NAMED).collect()
 }
 
+/// Where the host puts the last lines that a script wrote to its console, whatever came of it. The clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct ScriptConsole(Arc<Mutex<Vec<String>>>);
+
+impl ScriptConsole {
+    /// Adds lines; the last ones stay.
+    pub fn extend(&self, lines: impl IntoIterator<Item = String>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(lines);
+        let beyond = kept.len().saturating_sub(CONSOLE_LINES);
+        kept.drain(..beyond);
+    }
+
+    /// Takes what is there.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What is written while a script runs says nothing about which script it is.
+impl PartialEq for ScriptConsole {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
 /// JavaScript: the body of an asynchronous function, and what it can see.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Script {
@@ -59,7 +89,11 @@ pub struct Script {
     pub code: String,
     /// Global values by name, `$` included: `$input`, `$flow`, `$vars`, `$item`.
     pub globals: Map<String, Value>,
+    /// The flow whose step it is; the host shares its scripts' turns out by it.
+    pub flow: String,
     /// Equal each time the same step of the same run runs this script; requests that it makes derive their
     /// `Idempotency-Key` from it.
     pub idempotency_key: String,
+    /// Where the host puts what it wrote to its console.
+    pub console: ScriptConsole,
 }

@@ -147,6 +147,8 @@ pub struct StartSettings {
     pub persist_state: bool,
     /// When the flow runs by itself, or why its schedule cannot be used. None for the other triggers.
     pub schedule: Option<Result<Schedule, String>>,
+    /// The rows of its state that have a key and no value.
+    pub(crate) state_without_value: Vec<String>,
     pub(crate) default_input: Template,
     pub(crate) state: InitialState,
     /// The form as it is shown: `{"title","description","inputs"}`.
@@ -180,6 +182,26 @@ impl fmt::Debug for StartSettings {
 }
 
 impl StartSettings {
+    /// Why a run cannot be begun by the prediction API or by another flow that calls this one (semantics §1, webhook spec
+    /// §10). `id` is the flow's.
+    pub fn wrong_entry(&self, id: &str) -> Option<String> {
+        match self.trigger {
+            StartTrigger::WebhookTrigger => {
+                let method = self.method.as_deref().unwrap_or("POST");
+                Some(format!(
+                    "This flow is configured as a Webhook Trigger. Call {method} /api/v1/webhook/{id} instead of the \
+                     prediction API."
+                ))
+            }
+            StartTrigger::ScheduleInput => Some(
+                "This flow is configured as a Schedule Trigger. It runs by its schedule and cannot be started by the \
+                 prediction API."
+                    .to_owned(),
+            ),
+            StartTrigger::ChatInput | StartTrigger::FormInput | StartTrigger::Unknown => None,
+        }
+    }
+
     pub(crate) fn read(inputs: &Map<String, Value>) -> Self {
         let text = |name: &str| {
             inputs
@@ -241,6 +263,7 @@ impl StartSettings {
             persist_state: flag("startPersistState"),
             default_input: Template::parse_webhook_only(text("webhookDefaultInput").unwrap_or_default()),
             state: initial_state(inputs.get("startState")),
+            state_without_value: without_value(inputs.get("startState")),
             schedule: (trigger == StartTrigger::ScheduleInput).then(|| Schedule::read(inputs)),
             form: serde_json::json!({
                 "title": inputs.get("formTitle"),
@@ -270,6 +293,24 @@ fn rows(value: Option<&Value>) -> impl Iterator<Item = (String, bool, &Map<Strin
 fn parameters(value: Option<&Value>) -> Vec<Parameter> {
     rows(value)
         .map(|(name, required, _)| Parameter { name, required })
+        .collect()
+}
+
+/// The keys of rows that have none of a value, see [`initial_state`].
+fn without_value(state: Option<&Value>) -> Vec<String> {
+    let parsed;
+    let rows = match state {
+        Some(Value::String(text)) => {
+            parsed = serde_json::from_str(text).unwrap_or(Value::Null);
+            &parsed
+        }
+        Some(rows) => rows,
+        None => &Value::Null,
+    };
+    let rows = rows.as_array().into_iter().flatten();
+    rows.filter(|row| row.get("value").is_none_or(Value::is_null))
+        .filter_map(|row| row.get("key")?.as_str().filter(|key| !key.is_empty()))
+        .map(str::to_owned)
         .collect()
 }
 

@@ -150,3 +150,12 @@ pub struct Reply {
     /// Why it ended, in the provider's word.
     pub finish_reason: Option<String>,
 }
+
+/// A piece of an answer, as it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Of the answer itself.
+    Text(&'a str),
+    /// Of what the model thinks before it answers, if it shows that.
+    Thought(&'a str),
+}

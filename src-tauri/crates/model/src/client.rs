@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::frames::{Frames, Framing, json};
 use crate::partial::Partial;
-use crate::{Connection, ModelCall, ModelError, Provider, Reply, anthropic, error, ollama, openai};
+use crate::{Connection, ModelCall, ModelError, Piece, Provider, Reply, anthropic, error, ollama, openai};
 
 /// How much of what a provider says in an error is repeated, in characters.
 const SHOWN: usize = 300;
@@ -80,7 +80,7 @@ impl ModelClient {
         Self { http, limits }
     }
 
-    /// Asks. With [`ModelCall::stream`], `on_token` gets the text in pieces while it comes; what was told is never
+    /// Asks. With [`ModelCall::stream`], `on_piece` gets the answer in pieces while it comes; what was told is never
     /// told again, so nothing is tried again from then on.
     ///
     /// # Errors
@@ -89,9 +89,9 @@ impl ModelClient {
         &self,
         connection: &Connection,
         call: &ModelCall,
-        on_token: &mut (dyn FnMut(&str) + Send),
+        on_piece: &mut (dyn FnMut(Piece<'_>) + Send),
     ) -> Result<Reply, ModelError> {
-        let asked = tokio::time::timeout(self.limits.total, self.attempts(connection, call, on_token)).await;
+        let asked = tokio::time::timeout(self.limits.total, self.attempts(connection, call, on_piece)).await;
         let result = asked.unwrap_or(Err(ModelError::TooSlow(self.limits.total)));
         result.map_err(|error| for_people(error, connection))
     }
@@ -100,16 +100,16 @@ impl ModelClient {
         &self,
         connection: &Connection,
         call: &ModelCall,
-        on_token: &mut (dyn FnMut(&str) + Send),
+        on_piece: &mut (dyn FnMut(Piece<'_>) + Send),
     ) -> Result<Reply, ModelError> {
         let began = Instant::now();
         let mut pause = self.limits.pause;
         let mut left = self.limits.retries;
         loop {
             let mut told = false;
-            let mut tell = |text: &str| {
+            let mut tell = |piece: Piece<'_>| {
                 told = true;
-                on_token(text);
+                on_piece(piece);
             };
             let failed = match self.attempt(connection, call, &mut tell).await {
                 Ok(reply) => return Ok(reply),
@@ -141,7 +141,7 @@ impl ModelClient {
         &self,
         connection: &Connection,
         call: &ModelCall,
-        on_token: &mut (dyn FnMut(&str) + Send),
+        on_piece: &mut (dyn FnMut(Piece<'_>) + Send),
     ) -> Result<Reply, Failed> {
         let request = self.request(connection, call);
         let opened = self.http.open(request).await;
@@ -168,15 +168,15 @@ impl ModelClient {
                 &mut answer,
                 structured,
                 &mut partial,
-                on_token,
+                on_piece,
             )
             .await?;
         } else {
             let body = self.rest(&mut answer).await?;
             let whole = json(&String::from_utf8_lossy(&body))?;
             read_whole(connection.provider, &whole, structured, &mut partial)?;
-            if call.stream && !partial.content.is_empty() {
-                on_token(&partial.content);
+            if call.stream {
+                tell_new(&partial, 0, Some(&partial.content), on_piece);
             }
         }
         Ok(partial.whole(openai::calls_so_far(call)))
@@ -248,19 +248,18 @@ impl ModelClient {
         answer: &mut OpenResponse,
         structured: bool,
         partial: &mut Partial,
-        on_token: &mut (dyn FnMut(&str) + Send),
+        on_piece: &mut (dyn FnMut(Piece<'_>) + Send),
     ) -> Result<(), Failed> {
         let mut frames = Frames::new(framing);
         let mut take = |events: Vec<Value>, partial: &mut Partial| -> Result<(), ModelError> {
             for event in events {
-                let piece = match provider {
+                let thought = partial.reasoning.len();
+                let text = match provider {
                     Provider::OpenAi => openai::event(&event, partial)?,
                     Provider::Anthropic => anthropic::event(&event, partial, structured)?,
                     Provider::Ollama => ollama::event(&event, partial)?,
                 };
-                if let Some(piece) = piece {
-                    on_token(&piece);
-                }
+                tell_new(partial, thought, text.as_deref(), on_piece);
             }
             Ok(())
         };
@@ -273,6 +272,21 @@ impl ModelClient {
         } else {
             Err(ModelError::Exchange("The answer broke off.".to_owned()).into())
         }
+    }
+}
+
+/// Tells what is new: what was thought behind that place, and a piece of the answer.
+fn tell_new(
+    partial: &Partial,
+    thought: usize,
+    text: Option<&str>,
+    on_piece: &mut (dyn FnMut(Piece<'_>) + Send),
+) {
+    if let Some(thought) = partial.reasoning.get(thought..).filter(|new| !new.is_empty()) {
+        on_piece(Piece::Thought(thought));
+    }
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        on_piece(Piece::Text(text));
     }
 }
 

@@ -13,6 +13,6 @@ mod ollama;
 mod openai;
 mod partial;
 
-pub use call::{Connection, Message, ModelCall, Provider, Reply, Tool, ToolCall, Usage};
+pub use call::{Connection, Message, ModelCall, Piece, Provider, Reply, Tool, ToolCall, Usage};
 pub use client::{Limits, ModelClient};
 pub use error::ModelError;

@@ -1,8 +1,8 @@
 //! Runs side by side, each on a thread of its own.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::console::Console;
 use crate::error::ScriptError;
 use crate::fetch::Fetch;
 use crate::limits::Limits;
@@ -41,6 +42,8 @@ struct Inner {
     limits: Limits,
     fetch: Arc<dyn Fetch>,
     turns: Arc<Semaphore>,
+    /// The turns of each group that has runs now.
+    shares: Mutex<HashMap<String, Weak<Semaphore>>>,
     stuck: Arc<AtomicUsize>,
 }
 
@@ -68,8 +71,41 @@ impl Engine {
             limits,
             fetch,
             turns: Arc::new(Semaphore::new(turns)),
+            shares: Mutex::default(),
             stuck: Arc::default(),
         }))
+    }
+
+    /// As [`Self::run`], for one of several groups of callers: a group has at most a quarter of the turns at once, so that
+    /// the scripts of one leave turns for those of others. `console` hears what it writes, whatever comes of it.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_for(
+        &self,
+        group: &str,
+        code: &str,
+        globals: Map<String, Value>,
+        idempotency_key: &str,
+        console: &Console,
+    ) -> Result<Option<Value>, ScriptError> {
+        let share = self.share(group);
+        let closed = |_| ScriptError::Engine("it was shut down".to_owned());
+        let _turn = share.acquire().await.map_err(closed)?;
+        self.run_telling(code, globals, idempotency_key, console.clone())
+            .await
+    }
+
+    fn share(&self, group: &str) -> Arc<Semaphore> {
+        let mut shares = self.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get(group).and_then(Weak::upgrade) {
+            return share;
+        }
+        shares.retain(|_, share| share.strong_count() > 0);
+        let turns = (self.0.limits.side_by_side / 4).clamp(1, Semaphore::MAX_PERMITS);
+        let share = Arc::new(Semaphore::new(turns));
+        shares.insert(group.to_owned(), Arc::downgrade(&share));
+        share
     }
 
     /// Runs code with the values of `globals` as global variables and gives what it returned; `None` is `undefined`.
@@ -84,6 +120,17 @@ impl Engine {
         code: &str,
         globals: Map<String, Value>,
         idempotency_key: &str,
+    ) -> Result<Option<Value>, ScriptError> {
+        self.run_telling(code, globals, idempotency_key, Console::default())
+            .await
+    }
+
+    async fn run_telling(
+        &self,
+        code: &str,
+        globals: Map<String, Value>,
+        idempotency_key: &str,
+        console: Console,
     ) -> Result<Option<Value>, ScriptError> {
         let stuck = self.0.stuck.load(Ordering::Relaxed);
         if stuck >= STUCK_LIMIT {
@@ -103,6 +150,7 @@ impl Engine {
             idempotency_key: idempotency_key.to_owned(),
             limits: self.0.limits.clone(),
             fetch: self.0.fetch.clone(),
+            console,
             handle: Handle::current(),
             happened,
             happens,

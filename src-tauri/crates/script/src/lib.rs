@@ -8,12 +8,14 @@
 //! no other network, and cannot make code out of text (format §5.7).
 
 mod address;
+mod console;
 mod engine;
 mod error;
 mod fetch;
 mod limits;
 mod machine;
 
+pub use console::Console;
 pub use engine::Engine;
 pub use error::ScriptError;
 pub use fetch::{Fetch, FetchFuture, FetchRequest, FetchResponse, NoFetch};

@@ -17,7 +17,8 @@ pub struct Limits {
     pub requests: usize,
     /// Bytes of the body of an answer to a request.
     pub response: usize,
-    /// Runs side by side; further ones wait for their turn, and their time begins with it.
+    /// Runs side by side; further ones wait for their turn, and their time begins with it. Those of one group have at most
+    /// a quarter of the turns.
     pub side_by_side: usize,
 }
 

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use crate::address;
+use crate::console::Console;
 use crate::error::ScriptError;
 use crate::fetch::{Fetch, FetchRequest, FetchResponse};
 use crate::limits::Limits;
@@ -43,6 +44,8 @@ pub(crate) struct Task {
     pub(crate) idempotency_key: String,
     pub(crate) limits: Limits,
     pub(crate) fetch: Arc<dyn Fetch>,
+    /// Who hears what it writes.
+    pub(crate) console: Console,
     /// Where requests are made.
     pub(crate) handle: Handle,
     pub(crate) happened: Sender<Happened>,
@@ -79,6 +82,7 @@ pub(crate) fn run(task: Task) -> Result<Option<Value>, ScriptError> {
     let outside = Rc::new(Outside {
         limits: task.limits,
         fetch: task.fetch,
+        console: task.console,
         handle: task.handle,
         happened: task.happened,
         idempotency_key: task.idempotency_key,
@@ -139,6 +143,7 @@ impl Stopper {
 struct Outside {
     limits: Limits,
     fetch: Arc<dyn Fetch>,
+    console: Console,
     handle: Handle,
     happened: Sender<Happened>,
     idempotency_key: String,
@@ -497,6 +502,7 @@ impl Machine {
             "log",
             Function::new(ctx.clone(), move |level: String, text: String| {
                 tracing::debug!(target: "countersign_script::console", step = outside.idempotency_key, level, "{text}");
+                outside.console.write(&level, &text);
             })?,
         )?;
         native.set(

@@ -3,10 +3,11 @@
 //! [`serve`] listens on a loopback socket and gives every request to one service that works in this order:
 //! guards (Host, Origin, fetch metadata, method), then, for everything under `/api/` that is not a webhook,
 //! the bearer token, then the body, then one call of [`countersign_app::App`]. Nothing here decides anything:
-//! a route is an adapter from HTTP to a use case and back.
+//! a route is an adapter from HTTP to a use case and back. [`client`] is the other end of the management API.
 
 mod auth;
 mod body;
+pub mod client;
 mod connection;
 mod error;
 mod form;
@@ -27,7 +28,7 @@ pub use connection::serve;
 /// Where the user interface lies, and the limits of the server. The defaults fit a desktop.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The folder with the built user interface (`ui/dist`). Without it, `/` says how to build it.
+    /// The folder with the built user interface (`ui/dist`). Without it, `/` says where the inbox is, or how to build it.
     pub dist: Option<PathBuf>,
     /// The largest request body in bytes, before and after decompression; above it 413. 16 MiB.
     pub body_limit: usize,

@@ -105,31 +105,44 @@ impl Blobs {
         }
     }
 
-    /// Whether there is a file of this length. Does not read it.
-    pub(crate) fn is_there(&self, hash: &BlobHash, length: u64) -> bool {
-        fs::metadata(self.path(hash)).is_ok_and(|found| found.len() == length)
+    /// Whether the files are there and have this length together. Does not read them.
+    pub(crate) fn are_there(&self, hashes: &[BlobHash], length: u64) -> bool {
+        let found = hashes.iter().map(|hash| fs::metadata(self.path(hash)));
+        let found = found.map(|found| found.map(|found| found.len()));
+        found.sum::<io::Result<u64>>().is_ok_and(|found| found == length)
     }
 
-    /// The bytes; `None` if there is no such file.
+    /// The bytes of the files, one after the other; `None` if one of them is not there.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if length or hash differ.
+    /// [`StoreError::Damaged`] if the length of all or the hash of one differs.
     pub(crate) fn read(
         &self,
         for_key: &[u8],
-        hash: &BlobHash,
+        hashes: &[BlobHash],
         length: u64,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let bytes = match fs::read(self.path(hash)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let damaged = || StoreError::Damaged {
+            key: key::describe(for_key),
         };
-        if bytes.len() as u64 != length || BlobHash::of(&bytes) != *hash {
-            return Err(StoreError::Damaged {
-                key: key::describe(for_key),
-            });
+        let mut all = Vec::new();
+        for hash in hashes {
+            let bytes = match fs::read(self.path(hash)) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            if BlobHash::of(&bytes) != *hash {
+                return Err(damaged());
+            }
+            match hashes.len() {
+                1 => all = bytes,
+                _ => all.extend_from_slice(&bytes),
+            }
         }
-        Ok(Some(bytes))
+        if all.len() as u64 != length {
+            return Err(damaged());
+        }
+        Ok(Some(all))
     }
 }

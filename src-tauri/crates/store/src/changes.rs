@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use countersign_domain::{
     Approval, Callback, CallbackId, DocumentHash, Execution, ExecutionId, Flow, FlowId, JournalEvent,
+    KeyedCall,
 };
 use serde::Serialize;
 
@@ -118,11 +119,10 @@ impl Changes {
             flow: *execution.flow_id.as_bytes(),
             chat: key::chat_hash(&execution.chat_id),
         };
-        self.put(
-            key::with_id(key::EXECUTION, execution.id.as_bytes()),
-            meta.to_vec(),
-            payload,
-        );
+        let mut slot = Slot::new(meta.to_vec(), payload);
+        slot.grows = true;
+        let key = key::with_id(key::EXECUTION, execution.id.as_bytes());
+        self.changes.push(Change::Put(key, slot));
     }
 
     /// Stores an approval.
@@ -161,6 +161,14 @@ impl Changes {
     pub(crate) fn put_callback_body(&mut self, id: CallbackId, body: &str) {
         let key = key::with_id(key::CALLBACK_BODY, id.as_bytes());
         self.put(key, Vec::new(), body.as_bytes().to_vec());
+    }
+
+    /// Stores what is remembered of a call that carried an id of its sender, and forgets calls that are too old or too
+    /// many (see [`crate::Store::call`]).
+    pub fn put_call(&mut self, call: &KeyedCall) {
+        let payload = self.json(call);
+        let key = key::call(call.flow_id, &call.sender_id);
+        self.put(key, call.execution_id.as_bytes().to_vec(), payload);
     }
 
     /// Stores a setting.
@@ -208,13 +216,13 @@ impl Changes {
             if let Change::Put(_, slot) = change
                 && slot.is_large()
             {
-                slot.take_hash();
-                if let Some(hash) = slot.blob {
+                slot.take_hashes();
+                for hash in slot.hashes() {
                     blobs.pin(hash);
                     pinned.push(hash);
-                    blobs.write(&hash, &slot.payload)?;
-                    slot.blob_written = true;
                 }
+                slot.write_blobs(blobs)?;
+                slot.blobs_written = true;
             }
         }
         if pinned.is_empty() { Ok(()) } else { blobs.sync() }

@@ -1,5 +1,6 @@
 //! What can go wrong.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -74,7 +75,7 @@ pub enum StoreError {
 
 impl From<sled::Error> for StoreError {
     fn from(error: sled::Error) -> Self {
-        Self::Read(Box::new(error))
+        Self::Read(Box::new(EngineError(error)))
     }
 }
 
@@ -82,4 +83,55 @@ impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         Self::Read(Box::new(error))
     }
+}
+
+/// What sled says, in words for people: its own are for its programmers.
+#[derive(Debug)]
+pub(crate) struct EngineError(pub(crate) sled::Error);
+
+impl std::error::Error for EngineError {}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&said_by_engine(&self.0))
+    }
+}
+
+/// An error and what caused it, in one line, for people.
+pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = said(error);
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {}", said(error));
+        source = error.source();
+    }
+    text
+}
+
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<sled::Error>() {
+        Some(error) => said_by_engine(error),
+        None => error.to_string(),
+    }
+}
+
+fn said_by_engine(error: &sled::Error) -> String {
+    match error {
+        sled::Error::Io(error) => {
+            as_the_system_said_it(error).map_or_else(|| error.to_string(), |error| error.to_string())
+        }
+        sled::Error::Corruption { .. } => "what is written in it does not match its checksums".to_owned(),
+        sled::Error::CollectionNotFound(_) => "a part of it is missing".to_owned(),
+        sled::Error::Unsupported(_) => {
+            "it is not in the form that this version of Countersign writes".to_owned()
+        }
+        sled::Error::ReportableBug(_) => "reading it led to what must not be".to_owned(),
+    }
+}
+
+/// sled copies errors of the system by writing them down as Rust does; this is what was copied.
+pub(crate) fn as_the_system_said_it(error: &io::Error) -> Option<io::Error> {
+    let text = error.to_string();
+    let code = text.strip_prefix("Os { code: ")?.split(',').next()?;
+    code.parse().ok().map(io::Error::from_raw_os_error)
 }

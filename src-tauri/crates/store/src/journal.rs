@@ -22,9 +22,9 @@ use countersign_domain::{JournalEvent, JournalLine, Timestamp};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::error::error_chain;
 use crate::key;
 use crate::value::{INLINE_MAX, Slot, Stored};
-use crate::writer::error_chain;
 use crate::{StoreError, disk};
 
 /// The file's name in the data folder.

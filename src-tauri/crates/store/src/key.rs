@@ -1,6 +1,6 @@
 //! The keys of the one tree: a tag byte, then identifiers whose bytes sort by time.
 
-use countersign_domain::FlowId;
+use countersign_domain::{FlowId, SenderId};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -35,9 +35,17 @@ pub(crate) const CALLBACK_OF_EXECUTION: u8 = b'e';
 pub(crate) const WAITING: u8 = b'W';
 /// Callbacks that have to go out: `o` callback; the metadata says whether an attempt has failed.
 pub(crate) const OUTBOX: u8 = b'o';
+/// Calls that carried an id of their sender: `K` flow, id; the metadata names the execution.
+pub(crate) const CALL: u8 = b'K';
+/// The same by execution, so the oldest first: `n` execution; the metadata is flow and id.
+pub(crate) const CALL_OF_EXECUTION: u8 = b'n';
+/// How many calls are remembered: `N`.
+pub(crate) const CALL_COUNT: u8 = b'N';
+/// The database was gone once, and nobody has acknowledged that yet: `L`.
+pub(crate) const LOSS: u8 = b'L';
 /// Settings: `S` name.
 pub(crate) const SETTING: u8 = b'S';
-/// How many values lie in a blob file: `B` and the 32 bytes of its hash.
+/// How many times values name a blob file: `B` and the 32 bytes of its hash.
 pub(crate) const BLOB_COUNT: u8 = b'B';
 /// The newest journal line: `J`.
 pub(crate) const JOURNAL_HEAD: u8 = b'J';
@@ -99,6 +107,11 @@ pub(crate) fn with_chat(tag: u8, chat: &ChatKey, id: &IdBytes) -> Vec<u8> {
     key
 }
 
+/// The key of a call: ids are chosen by senders and may be long.
+pub(crate) fn call(flow: FlowId, sender_id: &SenderId) -> Vec<u8> {
+    chat_prefix(CALL, &ChatKey::new(flow, &sender_id.to_string()))
+}
+
 /// The key of a callback in the list of its execution.
 pub(crate) fn of_execution(execution: &IdBytes, callback: &IdBytes) -> Vec<u8> {
     let mut key = with_id(CALLBACK_OF_EXECUTION, execution);
@@ -127,10 +140,13 @@ pub(crate) fn describe(key: &[u8]) -> String {
         EXECUTION_OF_CHAT | IN_PROGRESS => format!("list entry of execution {}", id()),
         APPROVAL_OF_CHAT | PENDING => format!("list entry of approval {}", id()),
         CALLBACK_BODY => format!("body of callback {}", id()),
+        CALL | CALL_COUNT => "memory of a call with an id of its sender".to_owned(),
+        CALL_OF_EXECUTION => format!("memory of the call that began execution {}", id()),
         OUTBOX | CALLBACK_OF_EXECUTION => format!("list entry of callback {}", id()),
         RUN_PAGE | RUN_BUCKET | RUN_MARK => "list of recorded runs".to_owned(),
         JOURNAL_HEAD | JOURNAL_PIECE => "position of the journal".to_owned(),
         WAITING => "count of what waits".to_owned(),
+        LOSS => "note that the database was gone".to_owned(),
         BLOB_COUNT => format!("count of file {}", hex::encode(rest)),
         _ => format!("value {}", hex::encode(key)),
     }

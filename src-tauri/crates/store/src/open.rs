@@ -12,8 +12,10 @@ use countersign_domain::{ApprovalState, Clock, JournalEvent};
 use crate::blob::Blobs;
 use crate::damage::Damage;
 use crate::disk::{self, FolderState};
+use crate::error::{EngineError, as_the_system_said_it, error_chain};
 use crate::journal::{self, Head, JOURNAL_FILE, Journal, JournalDamage, JournalFault};
 use crate::key;
+use crate::loss::Loss;
 use crate::pack::{PackEnd, Packs};
 use crate::queue::Queue;
 use crate::recent::{Mark, Place, Recent, Run, SETTLE_AT};
@@ -21,7 +23,7 @@ use crate::restore::{Past, Restored};
 use crate::salvage;
 use crate::shared::{Counts, Shared, count_waiting};
 use crate::transaction::Overlay;
-use crate::writer::{Failure, Writer, error_chain};
+use crate::writer::{Failure, Writer};
 use crate::{OpenError, Options, StoreError};
 
 /// sled's folder in the data folder.
@@ -85,6 +87,8 @@ pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Opened, O
     }
 
     let tree = sled::Tree::clone(&db);
+    // Lines are written after the database has them: where there are some, it was never empty.
+    let gone = tree.is_empty() && has_lines(dir);
     let known = or_repair(Head::load(&tree), &mut repairs).flatten();
     let mark = or_repair(Mark::load(&tree), &mut repairs).unwrap_or_default();
     let shared = Arc::new(Shared {
@@ -114,10 +118,21 @@ pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Opened, O
         lock,
     };
     let joined = catch_unwind(AssertUnwindSafe(|| -> Result<_, Failure> {
+        if gone {
+            let loss = Loss::found(writer.shared.clock.now());
+            repairs.push(loss.for_people());
+            writer.note_loss(Some(&loss))?;
+        }
         let counted = writer.upgrade_callbacks(counted)?;
         let restored = writer.join_journal(counted, &stamp, &mut repairs)?;
         writer.join_packs(&mut repairs)?;
         writer.sync()?;
+        match Loss::load(&writer.tree) {
+            Ok(loss) => loss
+                .iter()
+                .for_each(|loss| writer.shared.damage.note(loss.with_advice())),
+            Err(error) => writer.shared.damage.note(error.to_string()),
+        }
         // What was restored from it was checked before.
         Ok(if restored { 0 } else { writer.journal.length()? })
     }));
@@ -152,12 +167,14 @@ pub struct SetAside {
 pub struct Acknowledged {
     /// The damaged journal; `None` if it was whole.
     pub set_aside: Option<SetAside>,
+    /// That the database was gone once, for people; it is not told any more.
+    pub loss: Option<String>,
     /// What had to be repaired when the folder was opened, for people, as in [`Store::repairs`](crate::Store::repairs).
     pub repairs: Vec<String>,
 }
 
 /// Checks the journal of a folder that nobody works on. If it is damaged it is set aside as it is, and the next one
-/// begins with a line that names it.
+/// begins with a line that names it. That the database was gone once is told no more either.
 ///
 /// # Errors
 /// As [`Store::open`](crate::Store::open). Then the journal is where it was.
@@ -168,9 +185,15 @@ pub fn acknowledge_damage(options: &Options, clock: Arc<dyn Clock>) -> Result<Ac
     let stamp = clock.now().to_string().replace(':', "-");
     let opened = open(options, clock)?;
     let (mut writer, repairs) = (opened.writer, opened.repairs);
-    let done = writer.set_journal_aside(&stamp);
+    let done = writer
+        .set_journal_aside(&stamp)
+        .and_then(|set_aside| Ok((set_aside, writer.acknowledge_loss()?)));
     writer.end();
-    let done = done.map(|set_aside| Acknowledged { set_aside, repairs });
+    let done = done.map(|(set_aside, loss)| Acknowledged {
+        set_aside,
+        loss,
+        repairs,
+    });
     done.map_err(|error| OpenError::Io {
         action: "set aside the journal of",
         path: options.dir.clone(),
@@ -200,6 +223,13 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Whether somebody works on this data folder, as far as that can be seen from outside.
+pub fn is_in_use(dir: &Path) -> bool {
+    // The lock is given back at once; whoever starts at this very moment waits longer than that.
+    File::open(dir.join(LOCK_FILE))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 enum EngineFault {
     Locked,
     Io(io::Error),
@@ -224,15 +254,21 @@ fn try_engine(path: &Path, flush_every: Duration) -> Result<sled::Db, EngineFaul
             Err(EngineFault::Locked)
         }
         Ok(Err(sled::Error::Io(error))) if error.kind() != io::ErrorKind::UnexpectedEof => {
-            Err(EngineFault::Io(error))
+            Err(EngineFault::Io(as_the_system_said_it(&error).unwrap_or(error)))
         }
-        Ok(Err(error)) => Err(EngineFault::Damaged(error.to_string())),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the database engine does not open its files");
+            Err(EngineFault::Damaged(EngineError(error).to_string()))
+        }
         Err(panic) => {
+            // Where it stopped is for the log, which has the panic; what it says there is not for people.
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(EngineFault::Damaged(
-                text.unwrap_or("it stopped while opening").to_owned(),
-            ))
+            tracing::warn!(
+                panic = text,
+                "the database engine stopped while it opened its files"
+            );
+            Err(EngineFault::Damaged("reading it broke off".to_owned()))
         }
     }
 }
@@ -278,8 +314,7 @@ fn open_engine(
             Err(again) => reason = again,
         }
     }
-    let journal = dir.join(journal::JOURNAL_FILE);
-    if !fs::metadata(&journal).is_ok_and(|found| found.len() > 0) {
+    if !has_lines(dir) {
         return Err(OpenError::Damaged {
             dir: dir.to_owned(),
             reason,
@@ -288,8 +323,8 @@ fn open_engine(
     let aside = dir.join(format!("{ENGINE}.damaged-{stamp}"));
     fs::rename(path, &aside).map_err(|error| OpenError::io("set aside the database", path, error))?;
     repairs.push(format!(
-        "the database did not open ({reason}). It was set aside as {} and is rebuilt from the journal: questions, \
-         the outbox and finished runs come back; flows, settings and the runs behind questions do not",
+        "the database did not open ({reason}). It was set aside as {} and is rebuilt from the journal, which has no runs \
+         that wait, no flows and no settings",
         aside.display()
     ));
     match engine_with_patience(dir, path, flush_every)? {
@@ -299,6 +334,11 @@ fn open_engine(
             reason,
         }),
     }
+}
+
+/// Whether there is a journal to rebuild from.
+fn has_lines(dir: &Path) -> bool {
+    fs::metadata(dir.join(JOURNAL_FILE)).is_ok_and(|found| found.len() > 0)
 }
 
 /// Moves sled's snapshot files into a dated folder beside the database. Answers whether there were any.
@@ -424,9 +464,16 @@ impl Writer {
         }
         let outdated = part.outdated();
         part.end(head)?;
+        // Of a database that is gone altogether it is said already.
+        let besides = match known {
+            0 => "",
+            _ => {
+                ". Flows, settings, variables and secrets are not in it: look whether they are as you left them"
+            }
+        };
         repairs.push(format!(
             "{} lines of the journal were not in the database; {approvals} approvals and {callbacks} callbacks \
-             were restored from it",
+             were restored from it{besides}",
             head.number - known
         ));
         if outdated > 0 {

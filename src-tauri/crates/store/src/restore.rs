@@ -160,8 +160,8 @@ impl<'a> Restored<'a> {
         if !is_new && let Some(meta) = self.known(&key)? {
             return Ok((false, meta));
         }
-        slot.take_hash();
-        if let Some(hash) = slot.blob {
+        slot.take_hashes();
+        for hash in slot.hashes() {
             *self.overlay.blobs.entry(hash).or_default() += 1;
         }
         let meta = slot.meta.clone();

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::disk;
+use crate::error::EngineError;
 
 const PART: usize = 500;
 
@@ -34,16 +35,16 @@ pub(crate) fn finish(path: &Path) -> io::Result<()> {
 /// Copies what can be read and puts the copy in the place of the original.
 pub(crate) fn salvage(old: sled::Db, path: &Path, stamp: &str, repairs: &mut Vec<String>) -> io::Result<()> {
     let new = new_path(path);
-    let to = sled::Config::new().path(&new).open().map_err(io::Error::other)?;
+    let to = sled::Config::new().path(&new).open().map_err(engine)?;
     // From both ends: what stops a walk in one direction may lie behind everything else in the other.
     for backwards in [false, true] {
         let copied = catch_unwind(AssertUnwindSafe(|| copy(&old, &to, backwards)));
         if let Ok(Err(CopyError::Write(error))) = copied {
-            return Err(io::Error::other(error));
+            return Err(engine(error));
         }
     }
     let records = to.len();
-    to.flush().map_err(io::Error::other)?;
+    to.flush().map_err(engine)?;
     drop(to);
     fs::File::options()
         .read(true)
@@ -65,6 +66,11 @@ pub(crate) fn salvage(old: sled::Db, path: &Path, stamp: &str, repairs: &mut Vec
         aside.display()
     ));
     Ok(())
+}
+
+/// An error of sled's among those of the system, in words for people.
+fn engine(error: sled::Error) -> io::Error {
+    io::Error::other(EngineError(error))
 }
 
 enum CopyError {

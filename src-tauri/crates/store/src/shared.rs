@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use countersign_domain::{
     Approval, ApprovalId, ApprovalState, Callback, CallbackId, CallbackState, Clock, DocumentHash, Execution,
-    ExecutionId, Flow, FlowId, Message,
+    ExecutionId, Flow, FlowId, KeyedCall, Message, SenderId,
 };
 use serde::de::DeserializeOwned;
 
@@ -751,6 +751,20 @@ impl Shared {
         }
         messages.sort_by_key(|message: &Message| message.id);
         Ok(messages)
+    }
+
+    pub(crate) fn call(&self, flow: FlowId, sender_id: &SenderId) -> Result<Option<KeyedCall>, StoreError> {
+        self.load(&self.tree()?, &key::call(flow, sender_id))
+    }
+
+    pub(crate) fn call_of_execution(&self, id: &IdBytes) -> Result<Option<KeyedCall>, StoreError> {
+        let tree = self.tree()?;
+        let entry = key::with_id(key::CALL_OF_EXECUTION, id);
+        let Some(bytes) = tree.get(&entry)? else {
+            return Ok(None);
+        };
+        let key = key::with_bytes(key::CALL, Stored::read(&entry, bytes)?.meta());
+        self.load(&tree, &key)
     }
 
     pub(crate) fn setting(&self, name: &str) -> Result<Option<serde_json::Value>, StoreError> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use countersign_domain::{
     Approval, ApprovalId, Callback, CallbackId, Clock, DocumentHash, Execution, ExecutionId, Flow, FlowId,
-    Message,
+    KeyedCall, Message, SenderId,
 };
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, oneshot};
@@ -533,6 +533,23 @@ impl Store {
     /// As [`Self::flow`].
     pub fn messages(&self, flow: FlowId, chat_id: &str) -> Result<Vec<Message>, StoreError> {
         self.read(|shared| shared.messages(flow, chat_id))
+    }
+
+    /// What is remembered of the call of a flow with this id of its sender: the newest 16,384 calls, and each for three
+    /// days. Those that are older or more are forgotten by and by as new ones come.
+    ///
+    /// # Errors
+    /// As [`Self::flow`].
+    pub fn call(&self, flow: FlowId, sender_id: &SenderId) -> Result<Option<KeyedCall>, StoreError> {
+        self.read(|shared| shared.call(flow, sender_id))
+    }
+
+    /// What is remembered of the call that began this execution, if it carried an id of its sender.
+    ///
+    /// # Errors
+    /// As [`Self::flow`].
+    pub fn call_of_execution(&self, id: ExecutionId) -> Result<Option<KeyedCall>, StoreError> {
+        self.read(|shared| shared.call_of_execution(id.as_bytes()))
     }
 
     /// A setting.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
+use std::time::Duration;
 
 use countersign_domain::{
     Approval, ApprovalId, Callback, CallbackId, DocumentHash, Execution, ExecutionId, Flow, FlowId,
-    JournalEvent,
+    JournalEvent, Timestamp,
 };
 use serde::de::DeserializeOwned;
 
@@ -16,12 +17,19 @@ use crate::key::{self, ChatKey, IdBytes};
 use crate::shared::Shared;
 use crate::value::{APPROVAL_PENDING, CallbackMeta, EXECUTION_IN_PROGRESS, Meta, Slot, Stored, entry_fails};
 
+/// How long calls are remembered at least, unless they are too many: longer than senders repeat them.
+const CALLS_KEPT_FOR: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// How many calls are remembered.
+const CALLS_MAX: u64 = 16_384;
+/// How many calls a new one makes forgotten at most.
+const CALLS_FORGOTTEN_AT_ONCE: u64 = 4;
+
 /// Changes that are not in the tree yet. `None` removes a key.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
     pub(crate) values: BTreeMap<Vec<u8>, Option<Slot>>,
     pub(crate) events: Vec<Vec<u8>>,
-    /// How many more values lie in a blob file.
+    /// How many more times values name a blob file.
     pub(crate) blobs: HashMap<BlobHash, i64>,
     /// How many more approvals of a flow wait.
     pub(crate) pending: HashMap<IdBytes, i64>,
@@ -70,7 +78,7 @@ pub(crate) struct Layers<'a> {
 /// What counts of a stored value for lists and counts.
 struct Old {
     meta: Vec<u8>,
-    blob: Option<BlobHash>,
+    hashes: Vec<BlobHash>,
 }
 
 impl Layers<'_> {
@@ -82,7 +90,7 @@ impl Layers<'_> {
         if let Some(slot) = self.slot(own, key) {
             return Ok(slot.as_ref().map(|slot| Old {
                 meta: slot.meta.clone(),
-                blob: slot.blob,
+                hashes: slot.hashes().collect(),
             }));
         }
         let Some(bytes) = self.tree.get(key)? else {
@@ -91,7 +99,7 @@ impl Layers<'_> {
         let stored = Stored::read(key, bytes)?;
         Ok(Some(Old {
             meta: stored.meta().to_vec(),
-            blob: stored.blob(),
+            hashes: stored.hashes().to_vec(),
         }))
     }
 
@@ -136,24 +144,27 @@ impl Layers<'_> {
         for change in changes.changes {
             match change {
                 Change::Put(key, slot) => self.put(own, key, slot)?,
-                Change::Delete(key) => match self.old(own, &key) {
-                    Ok(None) => {}
-                    Ok(Some(old)) => {
-                        count_blob(own, old.blob, -1);
-                        own.values.insert(key, None);
-                    }
-                    // Whoever takes it away need not be able to read it. If it named a file, that stays.
-                    Err(StoreError::Damaged { .. }) => drop(own.values.insert(key, None)),
-                    Err(error) => return Err(error),
-                },
+                Change::Delete(key) => self.delete(own, key)?,
             }
         }
         own.events.extend(changes.events);
         Ok(())
     }
 
+    fn delete(&self, own: &mut Overlay, key: Vec<u8>) -> Result<(), StoreError> {
+        match self.old(own, &key) {
+            Ok(None) => return Ok(()),
+            Ok(Some(old)) => count_blobs(own, old.hashes, -1),
+            // Whoever takes it away need not be able to read it. If it named a file, that stays.
+            Err(StoreError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        own.values.insert(key, None);
+        Ok(())
+    }
+
     fn put(&self, own: &mut Overlay, key: Vec<u8>, mut slot: Slot) -> Result<(), StoreError> {
-        slot.take_hash();
+        slot.take_hashes();
         let old = match self.old(own, &key) {
             // The key is the hash of what is put, so this is what it was.
             Err(StoreError::Damaged { .. }) if key[0] == key::DOCUMENT => None,
@@ -162,13 +173,16 @@ impl Layers<'_> {
         if key[0] == key::DOCUMENT && old.is_some() {
             return Ok(());
         }
-        count_blob(own, old.as_ref().and_then(|old| old.blob), -1);
-        count_blob(own, slot.blob, 1);
-        let old = old.map(|old| old.meta);
+        let old = old.map(|old| {
+            count_blobs(own, old.hashes, -1);
+            old.meta
+        });
+        count_blobs(own, slot.hashes(), 1);
         match key[0] {
             key::EXECUTION => list_execution(own, &key, old.as_deref(), &slot.meta),
             key::APPROVAL => list_approval(own, &key, old.as_deref(), &slot.meta),
             key::CALLBACK => list_callback(own, &key, old.as_deref(), &slot.meta),
+            key::CALL if old.is_none() => self.list_call(own, &key, &slot.meta)?,
             _ => {}
         }
         own.values.insert(key, Some(slot));
@@ -176,8 +190,69 @@ impl Layers<'_> {
     }
 }
 
-fn count_blob(own: &mut Overlay, hash: Option<BlobHash>, by: i64) {
-    if let Some(hash) = hash {
+impl Layers<'_> {
+    /// Lists a call that is new, and forgets the oldest ones beyond the bounds. Of many of those each new call takes a
+    /// few, so that none walks over everything.
+    fn list_call(&self, own: &mut Overlay, key: &[u8], execution: &[u8]) -> Result<(), StoreError> {
+        let entry = key::with_bytes(key::CALL_OF_EXECUTION, execution);
+        own.values
+            .insert(entry, Some(Slot::new(key[1..].to_vec(), Vec::new())));
+        let count_key = vec![key::CALL_COUNT];
+        let counted = match self.old(own, &count_key) {
+            // Then more are kept than the bound until they are too old.
+            Err(StoreError::Damaged { .. }) => None,
+            counted => counted?,
+        };
+        let counted = counted.and_then(|counted| counted.meta.try_into().ok());
+        let count = counted.map_or(0, u64::from_le_bytes) + 1;
+        let forgotten = self.forget_calls(own, count)?;
+        let count = count.saturating_sub(forgotten).to_le_bytes();
+        own.values
+            .insert(count_key, Some(Slot::new(count.to_vec(), Vec::new())));
+        Ok(())
+    }
+
+    /// Answers how many it forgot.
+    fn forget_calls(&self, own: &mut Overlay, count: u64) -> Result<u64, StoreError> {
+        let all = vec![key::CALL_OF_EXECUTION]..vec![key::CALL_OF_EXECUTION + 1];
+        // The oldest go first: what is left of the tree lies behind the last one that went in this group.
+        let gone = [self.below, &*own].into_iter().filter_map(|overlay| {
+            let mut entries = overlay.values.range(all.clone()).rev();
+            entries
+                .find(|(_, slot)| slot.is_none())
+                .map(|(entry, _)| entry.clone())
+        });
+        let begin = gone.max().map_or(Bound::Included(all.start), Bound::Excluded);
+        let now = self.shared.clock.now();
+        let mut forgotten = 0;
+        for found in self.tree.range((begin, Bound::Excluded(all.end))) {
+            let (entry, value) = found?;
+            let is_old = now.since(began(&entry)) > CALLS_KEPT_FOR;
+            if forgotten == CALLS_FORGOTTEN_AT_ONCE || !(is_old || count - forgotten > CALLS_MAX) {
+                break;
+            }
+            // An entry that is damaged goes as well; what it named stays.
+            if let Ok(stored) = Stored::read(&entry, value) {
+                self.delete(own, key::with_bytes(key::CALL, stored.meta()))?;
+            }
+            own.values.insert(entry.to_vec(), None);
+            forgotten += 1;
+        }
+        Ok(forgotten)
+    }
+}
+
+/// When the execution at the end of a key began: its id is ordered by time.
+fn began(key: &[u8]) -> Timestamp {
+    let id = key::id_of(key).unwrap_or_default();
+    let millis = id[..6]
+        .iter()
+        .fold(0, |millis, byte| millis << 8 | i64::from(*byte));
+    Timestamp::from_millis(millis)
+}
+
+fn count_blobs(own: &mut Overlay, hashes: impl IntoIterator<Item = BlobHash>, by: i64) {
+    for hash in hashes {
         *own.blobs.entry(hash).or_default() += by;
     }
 }

@@ -1,22 +1,24 @@
 //! How a value lies in the tree: format byte, checksum, metadata, then the payload or a reference to a file.
 //!
 //! ```text
-//! 0      format: 1 payload follows, 2 payload lies in a blob file
+//! 0      format: 1 payload follows, 2 payload lies in a blob file, 3 in several
 //! 1..5   CRC-32 of key, format and everything behind, little endian
 //! 5      length m of the metadata
 //! 6..    m bytes of metadata (what lists filter by, so that they need not read the payload)
-//! ..     the payload, or SHA-256 (32 bytes) and length (8 bytes, little endian) of the blob file
+//! ..     the payload, or SHA-256 (32 bytes) and length (8 bytes, little endian) of the blob file, or length of the
+//!        payload and the SHA-256 of each file in order
 //! ```
 
 use std::borrow::Cow;
+use std::io;
 use std::ops::Range;
 
 use countersign_domain::{ApprovalState, CallbackState, ExecutionState};
 use sled::IVec;
 
-use crate::StoreError;
 use crate::blob::{BlobHash, Blobs};
 use crate::key::{self, IdBytes};
+use crate::{StoreError, pieces};
 
 /// Payloads above this many bytes go to a blob file. sled 0.34.7 keeps up to 17 entries in a page and moves a
 /// page above 131,052 bytes to a side file that it neither syncs nor deletes; measured: values of 8,000 bytes
@@ -25,6 +27,7 @@ pub(crate) const INLINE_MAX: usize = 6 * 1024;
 
 const INLINE: u8 = 1;
 const BLOB: u8 = 2;
+const BLOBS: u8 = 3;
 const HEAD: usize = 6;
 
 fn checksum(key: &[u8], format: u8, rest: &[u8]) -> u32 {
@@ -61,10 +64,12 @@ pub(crate) fn inline(key: &[u8], meta: &[u8], payload: &[u8]) -> Vec<u8> {
 pub(crate) struct Slot {
     pub(crate) meta: Vec<u8>,
     pub(crate) payload: Vec<u8>,
-    /// Set for payloads above [`INLINE_MAX`] once their hash was taken.
-    pub(crate) blob: Option<BlobHash>,
-    /// Whether the blob file is on the disk already.
-    pub(crate) blob_written: bool,
+    /// Whether it is written again and again while it grows.
+    pub(crate) grows: bool,
+    /// The blob files of a payload above [`INLINE_MAX`] once their hashes were taken.
+    pub(crate) blobs: Vec<(BlobHash, Range<usize>)>,
+    /// Whether the blob files are on the disk already.
+    pub(crate) blobs_written: bool,
 }
 
 impl Slot {
@@ -72,8 +77,9 @@ impl Slot {
         Self {
             meta,
             payload,
-            blob: None,
-            blob_written: false,
+            grows: false,
+            blobs: Vec::new(),
+            blobs_written: false,
         }
     }
 
@@ -81,19 +87,40 @@ impl Slot {
         self.payload.len() > INLINE_MAX
     }
 
-    pub(crate) fn take_hash(&mut self) {
-        if self.is_large() && self.blob.is_none() {
-            self.blob = Some(BlobHash::of(&self.payload));
+    pub(crate) fn take_hashes(&mut self) {
+        if self.is_large() && self.blobs.is_empty() {
+            let pieces = match self.grows {
+                true => pieces::cut(&self.payload),
+                false => pieces::whole(&self.payload),
+            };
+            let hash = |piece: Range<usize>| (BlobHash::of(&self.payload[piece.clone()]), piece);
+            self.blobs = pieces.into_iter().map(hash).collect();
         }
     }
 
+    /// The names of its blob files; one that is in it twice is there twice.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = BlobHash> {
+        self.blobs.iter().map(|(hash, _)| *hash)
+    }
+
+    /// Writes its blob files.
+    pub(crate) fn write_blobs(&self, blobs: &Blobs) -> io::Result<()> {
+        for (hash, piece) in &self.blobs {
+            blobs.write(hash, &self.payload[piece.clone()])?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn frame(&self, key: &[u8]) -> Vec<u8> {
-        match &self.blob {
-            Some(hash) => {
-                let length = (self.payload.len() as u64).to_le_bytes();
-                frame(key, BLOB, &self.meta, &[&hash.0, &length])
+        let length = (self.payload.len() as u64).to_le_bytes();
+        match &self.blobs[..] {
+            [] => inline(key, &self.meta, &self.payload),
+            [(hash, _)] => frame(key, BLOB, &self.meta, &[&hash.0, &length]),
+            pieces => {
+                let mut body: Vec<&[u8]> = vec![&length];
+                body.extend(pieces.iter().map(|(hash, _)| &hash.0[..]));
+                frame(key, BLOBS, &self.meta, &body)
             }
-            None => inline(key, &self.meta, &self.payload),
         }
     }
 }
@@ -101,7 +128,8 @@ impl Slot {
 #[derive(Debug, Clone)]
 enum Body {
     Inline(Range<usize>),
-    Blob(BlobHash, u64),
+    /// The files in order, and the length of all together.
+    Blobs(Vec<BlobHash>, u64),
 }
 
 /// A value from the tree, whose checksum was right.
@@ -135,7 +163,13 @@ impl Stored {
             INLINE => Body::Inline(end..bytes.len()),
             BLOB => {
                 let hash = BlobHash(rest.get(..32)?.try_into().ok()?);
-                Body::Blob(hash, u64::from_le_bytes(rest.get(32..40)?.try_into().ok()?))
+                Body::Blobs(vec![hash], u64::from_le_bytes(rest.get(32..40)?.try_into().ok()?))
+            }
+            BLOBS => {
+                let (length, hashes) = rest.split_first_chunk()?;
+                let (hashes, over) = hashes.as_chunks();
+                let hashes = over.is_empty().then(|| hashes.iter().copied().map(BlobHash))?;
+                Body::Blobs(hashes.collect(), u64::from_le_bytes(*length))
             }
             _ => return None,
         };
@@ -146,10 +180,11 @@ impl Stored {
         &self.bytes[self.meta.clone()]
     }
 
-    pub(crate) fn blob(&self) -> Option<BlobHash> {
+    /// The names of its blob files.
+    pub(crate) fn hashes(&self) -> &[BlobHash] {
         match &self.body {
-            Body::Inline(_) => None,
-            Body::Blob(hash, _) => Some(*hash),
+            Body::Inline(_) => &[],
+            Body::Blobs(hashes, _) => hashes,
         }
     }
 
@@ -157,7 +192,7 @@ impl Stored {
     pub(crate) fn inline_payload(&self) -> &[u8] {
         match &self.body {
             Body::Inline(range) => &self.bytes[range.clone()],
-            Body::Blob(..) => &[],
+            Body::Blobs(..) => &[],
         }
     }
 
@@ -165,7 +200,7 @@ impl Stored {
     pub(crate) fn length(&self) -> u64 {
         match &self.body {
             Body::Inline(range) => range.len() as u64,
-            Body::Blob(_, length) => *length,
+            Body::Blobs(_, length) => *length,
         }
     }
 
@@ -173,15 +208,15 @@ impl Stored {
     pub(crate) fn is_there(&self, blobs: &Blobs) -> bool {
         match &self.body {
             Body::Inline(_) => true,
-            Body::Blob(hash, length) => blobs.is_there(hash, *length),
+            Body::Blobs(hashes, length) => blobs.are_there(hashes, *length),
         }
     }
 
-    /// The payload; `None` if its file is not there.
+    /// The payload; `None` if a file of it is not there.
     pub(crate) fn payload(&self, key: &[u8], blobs: &Blobs) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
         match &self.body {
             Body::Inline(range) => Ok(Some(Cow::Borrowed(&self.bytes[range.clone()]))),
-            Body::Blob(hash, length) => Ok(blobs.read(key, hash, *length)?.map(Cow::Owned)),
+            Body::Blobs(hashes, length) => Ok(blobs.read(key, hashes, *length)?.map(Cow::Owned)),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::blob::BlobHash;
 use crate::changes::{Changes, RunRecord};
+use crate::error::error_chain;
 use crate::journal::{self, Head, Journal};
 use crate::key;
 use crate::pack::PackEnd;
@@ -244,10 +245,8 @@ impl Writer {
                 batch.remove(&key[..]);
                 continue;
             };
-            if let Some(hash) = &slot.blob
-                && !slot.blob_written
-            {
-                self.shared.blobs.write(hash, &slot.payload)?;
+            if !slot.blobs.is_empty() && !slot.blobs_written {
+                slot.write_blobs(&self.shared.blobs)?;
                 blobs_written = true;
             }
             batch.insert(&key[..], slot.frame(key));
@@ -276,7 +275,7 @@ impl Writer {
         Ok((lines, head))
     }
 
-    /// Counts the values in each blob file; answers the files that none names any more.
+    /// Counts how often values name each blob file; answers the files that none names any more.
     fn count_blobs(&self, overlay: &Overlay, batch: &mut sled::Batch) -> Result<Vec<BlobHash>, Failure> {
         let mut unused = Vec::new();
         for (hash, by) in overlay.blobs.iter().filter(|(_, by)| **by != 0) {
@@ -350,24 +349,5 @@ impl Writer {
         }
         drop(engine);
         drop(lock);
-    }
-}
-
-/// An error and what caused it, in one line.
-pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = said(error);
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {}", said(error));
-        source = error.source();
-    }
-    text
-}
-
-/// What an error says; sled shows those of the system as Rust writes them down, which is not for people.
-fn said(error: &(dyn std::error::Error + 'static)) -> String {
-    match error.downcast_ref::<sled::Error>() {
-        Some(sled::Error::Io(error)) => error.to_string(),
-        _ => error.to_string(),
     }
 }

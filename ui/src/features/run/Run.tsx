@@ -60,6 +60,7 @@ function Step({ step }: { step: StepView }) {
             {step.error !== null && <Banner tone="no">{step.error}</Banner>}
             <Data label="Worked on" value={step.input} />
             <Data label="Made" value={step.output} />
+            {step.console.length > 0 && <Data label="Wrote to its console" value={step.console.join("\n")} />}
             {step.stateChanges.length > 0 && (
               <div>
                 <h4 className={styles.label}>Changed in the flow state</h4>

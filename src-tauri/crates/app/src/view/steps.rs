@@ -58,6 +58,8 @@ pub struct StepView {
     pub output: Value,
     /// What it changed of the flow state.
     pub state_changes: Vec<StateChangeView>,
+    /// The last lines that its code wrote to its console, the oldest first.
+    pub console: Vec<String>,
     /// Why it failed.
     pub error: Option<String>,
     /// When it began, RFC 3339.

@@ -9,7 +9,8 @@ use ts_rs::TS;
 pub enum VariableKind {
     /// It is kept here and shown.
     Static,
-    /// It is kept here, sealed, and never shown: not in the panel, in records or in callbacks' views.
+    /// It is kept here, sealed, and never shown: it is taken out of answers, callbacks, questions, errors and views. A
+    /// run that goes on keeps what its steps made with it, in the data folder.
     Secret,
     /// The environment variable of the same name, read at each use; empty if there is none.
     Runtime,

@@ -243,3 +243,62 @@ async fn a_secret_that_is_gone_signs_nothing() {
     received[1].assert_signed(CALLBACK);
     app.shutdown().await;
 }
+
+/// Parts of addresses and bodies move too; what stands in code stays and is told with what to do.
+#[tokio::test]
+async fn parts_of_texts_move_and_what_stands_in_code_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let receiver = CallbackReceiver::start().await;
+    let app = start(dir.path()).await;
+    let step = |id: &str, label: &str, inputs: Value| {
+        let name = id.rsplit_once('_').unwrap().0;
+        json!({ "id": id, "data": { "id": id, "name": name, "label": label, "inputs": inputs } })
+    };
+    let edge = |from: &str, to: &str| {
+        let name = from.rsplit_once('_').unwrap().0;
+        json!({ "source": from, "sourceHandle": format!("{from}-output-{name}"), "target": to })
+    };
+    let text = json!({
+        "nodes": [
+            step("startAgentflow_0", "Start", json!({ "startInputType": "webhookTrigger" })),
+            step("httpAgentflow_0", "Call", json!({
+                "method": "POST", "url": receiver.url("/api?api_key=k3y%2Fone&x=1"), "bodyType": "json",
+                "body": "{\"user\": \"me\", \"password\": \"p4ss w\u{f6}rd\"}",
+                "headers": [{ "key": "X-Secret-Token", "value": "t0k" }],
+            })),
+            step("customFunctionAgentflow_0", "Code", json!({
+                "customFunctionJavascriptFunction": "const key = 'sk-live-0123456789'; return key.length"
+            })),
+        ],
+        "edges": [
+            edge("startAgentflow_0", "httpAgentflow_0"),
+            edge("httpAgentflow_0", "customFunctionAgentflow_0"),
+        ],
+    })
+    .to_string();
+    let flow = app.import_flow(&text, Some("Deploy")).await.unwrap().summary;
+    assert_eq!(flow.clear_text_secrets, 3, "as many as can be moved");
+    let in_code = |notes: &[String]| {
+        let notes = notes.iter();
+        notes.filter(|note| note.contains("key in customFunctionJavascriptFunction") && note.contains("$vars.NAME")).count()
+    };
+    assert_eq!(in_code(&flow.notes), 1, "{:?}", flow.notes);
+    call(&app, &flow.id, json!({})).await.unwrap();
+    let moved = app.move_flow_secrets(&flow.id).await.unwrap();
+    let names: Vec<_> = moved.moved.iter().map(|secret| secret.place.as_str()).collect();
+    assert_eq!(names, ["api_key in url", "password in body", "X-Secret-Token"]);
+    assert_eq!((moved.left.len(), in_code(&moved.left)), (1, 1), "{:?}", moved.left);
+    let changed = app.flow(&flow.id).unwrap();
+    for secret in ["k3y", "p4ss", "t0k"] {
+        assert!(!changed.flow_data.contains(secret), "{}", changed.flow_data);
+    }
+    assert_eq!(changed.summary.clear_text_secrets, 0);
+    call(&app, &flow.id, json!({})).await.unwrap();
+    let received = receiver.wait_for(2, Duration::from_secs(10)).await;
+    for header in ["x-secret-token", "content-type"] {
+        assert_eq!(received[0].header(header), received[1].header(header));
+    }
+    assert_eq!(received[0].header("x-secret-token"), Some("t0k"));
+    assert_eq!((&received[0].path, &received[0].body), (&received[1].path, &received[1].body));
+    app.shutdown().await;
+}

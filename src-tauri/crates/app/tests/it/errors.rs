@@ -35,9 +35,44 @@ fn of_the_configuration() {
     let file = dir.path().join(CONFIG_FILE);
     std::fs::write(&file, "retry-plan-seconds = []\n").unwrap();
     says_nothing_twice(&Config::load(&flags(dir.path()), |_| None).unwrap_err());
+    // A file in the way to the folder.
+    says_nothing_twice(&Config::load(&flags(&file.join("data")), |_| None).unwrap_err());
+}
+
+/// Rights would help in one case only.
+#[test]
+fn the_configuration_file_says_what_is_wrong_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join(CONFIG_FILE);
+    let said = || {
+        let error = Config::load(&flags(dir.path()), |_| None).unwrap_err();
+        assert!(
+            error.to_string().starts_with(&file.display().to_string()),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("permissions"), "{error}");
+        error.to_string()
+    };
+    let latin1: &[u8] = b"# f\xfcr mich\nlog = \"info\"\n";
+    let utf16: &[u8] = b"\xff\xfel\0o\0g\0";
+    for bytes in [latin1, utf16] {
+        std::fs::write(&file, bytes).unwrap();
+        let text = said();
+        assert!(text.contains("is not text in UTF-8. Save it as UTF-8"), "{text}");
+    }
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
-    says_nothing_twice(&Config::load(&flags(dir.path()), |_| None).unwrap_err());
+    let text = said();
+    assert!(text.contains("is a folder, not a file. Move it away"), "{text}");
+    #[cfg(unix)]
+    {
+        // Reading it would wait for ever.
+        std::fs::remove_dir(&file).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.is_ok_and(|status| status.success()), "a pipe is made");
+        let text = said();
+        assert!(text.contains("is a device or a pipe"), "{text}");
+    }
 }
 
 #[tokio::test]

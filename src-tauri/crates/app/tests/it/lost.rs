@@ -343,12 +343,12 @@ async fn fallen_back<T>(
     then: impl AsyncFnOnce(&App, &T),
 ) -> (App, T) {
     let app = start(dir).await;
-    let made = before(&app).await;
+    let made = Box::pin(before(&app)).await;
     app.shutdown().await;
     let old = tempfile::tempdir().unwrap();
     copy(&dir.join("db"), old.path());
     let app = start(dir).await;
-    then(&app, &made).await;
+    Box::pin(then(&app, &made)).await;
     app.shutdown().await;
     lose(dir, &["db"]);
     copy(old.path(), &dir.join("db"));

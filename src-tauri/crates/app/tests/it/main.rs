@@ -7,9 +7,11 @@
 )]
 
 mod bindings;
+mod called_flows;
 mod clear_text;
 mod connections;
 mod decisions;
+mod dry_runs;
 mod errors;
 mod lists;
 mod lost;

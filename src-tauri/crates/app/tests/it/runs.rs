@@ -8,7 +8,7 @@ use countersign_domain::ExecutionState;
 use countersign_testkit::flows::FlowOptions;
 use serde_json::{Value, json};
 
-use crate::support::{call, import_gate, pending, start, until};
+use crate::support::{call, import_gate, pending, predict, start, until};
 
 /// Start → a step of this kind.
 fn flow(start: &Value, kind: &str, inputs: &Value) -> String {
@@ -354,4 +354,31 @@ async fn a_failed_step_is_tried_again_once_at_a_time() {
         (under_way.state, under_way.failed_step),
         (ExecutionState::InProgress, None)
     );
+}
+
+/// The answer repeats what was filled in, at its place among the keys (webhook spec §8.1), until somebody has answered.
+#[tokio::test]
+async fn the_answer_of_a_form_flow_holds_the_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = start(dir.path()).await;
+    let id = app
+        .import_flow(&reply(&form(), "because {{ $form.reason }}"), None)
+        .await
+        .unwrap()
+        .summary
+        .id;
+    let answer = predict(&app, &id, json!({ "form": { "reason": "x", "hours": 2 } })).await.unwrap();
+    let keys: Vec<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        ["text", "form", "chatId", "chatMessageId", "executionId", "agentFlowExecutedData", "sessionId"]
+    );
+    assert_eq!(answer["form"], json!({ "reason": "x", "hours": 2 }));
+    let asks = flow(&form(), "humanInputAgentflow", &json!({ "humanInputDescriptionType": "fixed" }));
+    let id = app.import_flow(&asks, None).await.unwrap().summary.id;
+    let stopped = predict(&app, &id, json!({ "form": { "reason": "y" } })).await.unwrap();
+    assert_eq!(stopped["form"], json!({ "reason": "y" }));
+    let resume = json!({ "chatId": stopped["chatId"], "humanInput": { "type": "proceed" } });
+    assert_eq!(predict(&app, &id, resume).await.unwrap().get("form"), None);
+    app.shutdown().await;
 }

@@ -11,7 +11,7 @@ use countersign_app::{App, ErrorCode, headless_notifier};
 use countersign_domain::{Clock as _, ExecutionState, ManualClock, Timestamp};
 use serde_json::json;
 
-use crate::support::{pending, start_at, until};
+use crate::support::{pending, predict, start_at, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -277,5 +277,26 @@ async fn a_schedule_that_cannot_be_used_is_told_and_cannot_be_changed() {
         .unwrap_err();
     assert_eq!(refused.code, ErrorCode::Invalid);
     assert!(app.delete_flow(&flow).await.is_ok());
+    app.shutdown().await;
+}
+
+/// Nobody starts it from outside; what it asks is answered there all the same.
+#[tokio::test]
+async fn a_scheduled_flow_is_not_started_by_the_prediction_api_and_answered_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = half_past_eight();
+    let app = begin(dir.path(), &clock).await;
+    let flow = import(&app, "0 9 * * *").await;
+    let refused = predict(&app, &flow, json!({ "question": "now" })).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("configured as a Schedule Trigger"),
+        "{refused}"
+    );
+    assert!(runs(&app).is_empty());
+    clock.advance(HOUR);
+    app.run_due_schedules().await;
+    until("the question", || pending(&app).len() == 1).await;
+    let answer = json!({ "chatId": pending(&app)[0].chat_id, "humanInput": { "type": "proceed" } });
+    assert_eq!(predict(&app, &flow, answer).await.unwrap()["text"], "cleaned");
     app.shutdown().await;
 }

@@ -49,17 +49,15 @@ pub(crate) async fn import_gate(app: &App, options: &FlowOptions) -> FlowView {
 
 pub(crate) async fn call(app: &App, flow: &str, body: Value) -> Result<Value, Error> {
     let raw = body.to_string();
-    let reply = app
-        .webhook(WebhookRequest {
-            flow_id: flow.to_owned(),
-            method: "POST".to_owned(),
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            query: json!({}),
-            body: Some(body),
-            raw_body: Some(Bytes::from(raw)),
-        })
-        .await?;
-    Ok(replied(reply))
+    let request = WebhookRequest {
+        flow_id: flow.to_owned(),
+        method: "POST".to_owned(),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        query: json!({}),
+        body: Some(body),
+        raw_body: Some(Bytes::from(raw)),
+    };
+    Box::pin(app.webhook(request)).await.map(replied)
 }
 
 /// The same for a flow that a message starts.

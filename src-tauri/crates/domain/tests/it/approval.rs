@@ -41,6 +41,7 @@ fn pending() -> Approval {
         chat_id: "chat".to_owned(),
         node_id: "humanInputAgentflow_0".to_owned(),
         node_label: "Approve?".to_owned(),
+        called_flows: Vec::new(),
         content_hash: question.hash(id),
         question,
         signed: false,

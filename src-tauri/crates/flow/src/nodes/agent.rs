@@ -13,7 +13,7 @@ use countersign_domain::{AskedCall, Outcome as Answered};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::conversation::{AGENT, Asking, Conversation, ModelAnswer, Opening, ask, times, to_model};
+use super::conversation::{AGENT, Asking, Conversation, ModelAnswer, Opening, ask, called, times, to_model};
 use super::structured::Form;
 use super::{At, Decision, Nature, Node, Outcome, Question, Ran, Step};
 use crate::document::DocumentNode;
@@ -188,7 +188,7 @@ struct Work {
 impl Node for Agent {
     fn nature(&self) -> Nature {
         Nature {
-            asks: self.tools.iter().any(|tool| tool.gated),
+            asks: self.gates_tools(),
             outside: true,
             ..Nature::default()
         }
@@ -205,6 +205,27 @@ impl Node for Agent {
         let mut degraded = self.conversation.degraded();
         degraded.extend(self.tools.iter().flat_map(|tool| tool.tool.degraded()));
         degraded
+    }
+
+    fn faults(&self) -> Vec<String> {
+        self.conversation.faults()
+    }
+
+    fn differs(&self) -> Vec<(&'static str, String)> {
+        let mut differs = self.conversation.differs();
+        if self.gates_tools() {
+            differs.push((
+                "semantics §11",
+                "asks a person before it runs some of its tools. Here each call is asked about by itself, yes runs that \
+                 call only, and the model is told of a no; in Flowise yes runs all calls, and no takes the tool away."
+                    .to_owned(),
+            ));
+        }
+        differs
+    }
+
+    fn gates_tools(&self) -> bool {
+        self.tools.iter().any(|tool| tool.gated)
     }
 
     fn model(&self) -> Option<&ModelChoice> {
@@ -289,7 +310,7 @@ impl Agent {
             return again(&work);
         }
         if let Some(place) = open(true) {
-            return self.put_to_a_person(work, place);
+            return self.put_to_a_person(&scope, work, place);
         }
         work.take_results();
         self.ask_the_model(&scope, work).await
@@ -299,8 +320,10 @@ impl Agent {
         self.tools.iter().find(|tool| tool.tool.name == name)
     }
 
+    /// Whether a person has to be asked before it is made. Nobody is asked about one that no tool takes: all that can come
+    /// of it is the error that the model hears.
     fn is_gated(&self, call: &ToolCall) -> bool {
-        self.tool(&call.name).is_some_and(|tool| tool.gated)
+        Tool::takes(&call.arguments) && self.tool(&call.name).is_some_and(|tool| tool.gated)
     }
 
     /// Carries out a call, with the arguments of the decision that allowed it if that changed them. What goes wrong is
@@ -382,7 +405,7 @@ impl Agent {
         work.results.insert(place, told);
     }
 
-    fn put_to_a_person(&self, mut work: Work, place: usize) -> Result<Outcome, String> {
+    fn put_to_a_person(&self, scope: &RunScope<'_>, mut work: Work, place: usize) -> Result<Outcome, String> {
         let call = work.calls[place].clone();
         let said = match work.turns.last() {
             Some(ModelMessage::Assistant { content, .. }) => content.as_str(),
@@ -401,7 +424,14 @@ impl Agent {
             "toolInput": call.arguments,
         });
         let mut output = Map::new();
-        output.insert("usedTools".to_owned(), work.used.clone().into());
+        let used = Value::from(work.used.clone());
+        if scope.is_last() && !work.used.is_empty() {
+            scope.tell_fact("usedTools", &used);
+        }
+        if scope.is_last() && !work.documents.is_empty() {
+            scope.tell_fact("sourceDocuments", &work.documents.clone().into());
+        }
+        output.insert("usedTools".to_owned(), used);
         output.insert("calledTools".to_owned(), json!([call]));
         output.insert("availableTools".to_owned(), self.available());
         output.insert("isWaitingForHumanInput".to_owned(), true.into());
@@ -453,6 +483,7 @@ impl Agent {
             }
             return Ok(Outcome::Ran(self.ran(scope, work, reply, None, streams)?));
         }
+        scope.tell_fact("calledTools", &called(&reply.tool_calls));
         work.turns.push(ModelMessage::Assistant {
             content: reply.content,
             tool_calls: reply.tool_calls.clone(),

@@ -17,6 +17,23 @@ use crate::template::{Field, Scope};
 use pattern::Pattern;
 pub use plain_text::plain_text;
 
+/// What rows can compare by.
+const OPERATIONS: [&str; 13] = [
+    "contains",
+    "notContains",
+    "startsWith",
+    "endsWith",
+    "equal",
+    "notEqual",
+    "smaller",
+    "smallerEqual",
+    "larger",
+    "largerEqual",
+    "isEmpty",
+    "notEmpty",
+    "regex",
+];
+
 /// A Condition.
 #[derive(Debug)]
 struct Condition {
@@ -82,6 +99,55 @@ impl Node for Condition {
             Rows::Broken(_) => Vec::new(),
         };
         fields.into_iter().map(|field| ("conditions", field)).collect()
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let rows = match &self.rows {
+            Rows::List(rows) => rows,
+            Rows::Text(_) => return Vec::new(),
+            Rows::Broken(message) => return vec![format!("cannot be evaluated: {message}.")],
+        };
+        let operation = |row: &Row| {
+            let (_, field) = row.fields.iter().find(|(name, _)| name == "operation")?;
+            field.plain().map(|operation| js::text(operation).into_owned())
+        };
+        let unknown = rows.iter().map(|row| operation(row).unwrap_or_default());
+        let unknown = unknown.filter(|operation| !OPERATIONS.contains(&operation.as_str()));
+        unknown
+            .map(|operation| format!("compares by “{operation}”, which is no operation that there is."))
+            .collect()
+    }
+
+    fn differs(&self) -> Vec<(&'static str, String)> {
+        let Rows::List(rows) = &self.rows else {
+            return Vec::new();
+        };
+        let field = |row: &'_ Row, wanted: &str| {
+            let found = row.fields.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, field)| field.clone())
+        };
+        let is_raw = |field: &Field| {
+            let output = field.only_output();
+            output.is_some_and(|(node, path)| {
+                path.starts_with("http.") || (path == "content" && node.starts_with("customFunction"))
+            })
+        };
+        let of_texts = |row: &&Row| {
+            let kind = field(row, "type");
+            let kind = kind.as_ref().and_then(|kind| kind.plain()?.as_str());
+            !matches!(kind, Some("number" | "boolean"))
+        };
+        let raw = rows.iter().filter(of_texts).any(|row| {
+            ["value1", "value2"]
+                .iter()
+                .any(|name| field(row, name).is_some_and(|f| is_raw(&f)))
+        });
+        if !raw {
+            return Vec::new();
+        }
+        let message = "compares as text what can be a number, true, false or null, such as a status. Here its text is \
+                       compared; in Flowise the run fails at such a value.";
+        vec![("D3.5", message.to_owned())]
     }
 
     fn in_words(&self, label: &str, _scope: &dyn Scope) -> String {

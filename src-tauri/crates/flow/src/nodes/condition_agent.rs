@@ -59,7 +59,7 @@ impl Node for ConditionAgent {
     fn nature(&self) -> Nature {
         Nature {
             outside: true,
-            ..Nature::default()
+            ..self.conversation.nature()
         }
     }
 
@@ -88,6 +88,14 @@ impl Node for ConditionAgent {
         self.conversation.degraded()
     }
 
+    fn faults(&self) -> Vec<String> {
+        let mut faults = self.conversation.faults();
+        if self.scenarios.iter().all(String::is_empty) {
+            faults.push("has no scenario that it could choose. Describe at least one.".to_owned());
+        }
+        faults
+    }
+
     fn model(&self) -> Option<&ModelChoice> {
         self.conversation.model.as_ref()
     }
@@ -105,6 +113,16 @@ impl Node for ConditionAgent {
 }
 
 impl ConditionAgent {
+    /// The answer that the question asks for.
+    fn expected(&self) -> Value {
+        let named = self.scenarios.iter().filter(|scenario| !scenario.is_empty());
+        json!({
+            "type": "object",
+            "properties": {"output": {"type": "string", "enum": named.collect::<Vec<_>>()}},
+            "required": ["output"],
+        })
+    }
+
     async fn decide(&self, at: At<'_>) -> Result<Outcome, String> {
         let scope = at.scope;
         let model = self.conversation.chosen()?;
@@ -145,6 +163,7 @@ impl ConditionAgent {
         let began = scope.host.now().as_millis();
         let asking = Asking {
             messages: to_model(&messages),
+            expected: Some(self.expected()),
             key: "0",
             ..Asking::default()
         };

@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::execute_flow::slug;
 use super::structured::Form;
-use super::{Outcome, Ran, set_fields};
+use super::{Nature, Outcome, Ran, set_fields};
 use crate::document::DocumentNode;
 use crate::js;
-use crate::model::{ModelChoice, ModelMessage, ModelReply, ModelRequest, ToolDefinition};
+use crate::model::{ModelChoice, ModelMessage, ModelReply, ModelRequest, ToolCall, ToolDefinition};
 use crate::record::Body;
 use crate::run::{RunScope, Said};
 use crate::state::Updates;
@@ -118,6 +118,8 @@ pub(super) struct Conversation {
     names: Names,
     pub(super) model: Option<ModelChoice>,
     messages: Option<Field>,
+    /// How many of them are of the system.
+    system_messages: usize,
     memory: Memory,
     /// The type of its memory, where that is none that is known.
     unknown_memory: Option<String>,
@@ -191,6 +193,14 @@ impl Conversation {
             names,
             model: model_of(node, names.model, names.config),
             messages: rows(names.messages, "content"),
+            system_messages: node
+                .inputs
+                .get(names.messages)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter(|row| row["role"] == "system" && js::truthy(row.get("content")))
+                .count(),
             memory: Memory::read(node, names),
             unknown_memory: node
                 .inputs
@@ -205,6 +215,18 @@ impl Conversation {
             as_assistant: node.inputs.get(names.returns_as).and_then(Value::as_str)
                 == Some("assistantMessage"),
             shown: shown.collect(),
+        }
+    }
+
+    /// How a node works that asks once. One that asks for a summary first asks twice, and is kept in the run between the
+    /// two.
+    pub(super) fn nature(&self) -> Nature {
+        let asks_once = !matches!(self.memory, Memory::Summary | Memory::SummaryAndLast(_));
+        Nature {
+            beside: self.updates.is_empty() && asks_once,
+            speaks: true,
+            remembers: self.memory != Memory::Off,
+            ..Nature::default()
         }
     }
 
@@ -232,6 +254,26 @@ impl Conversation {
             ));
         }
         degraded
+    }
+
+    /// Why it can only fail.
+    pub(super) fn faults(&self) -> Vec<String> {
+        match self.model {
+            Some(_) => Vec::new(),
+            None => vec!["names no language model. Select one in its settings.".to_owned()],
+        }
+    }
+
+    /// What it does otherwise than Flowise.
+    pub(super) fn differs(&self) -> Vec<(&'static str, String)> {
+        if self.system_messages < 2 {
+            return Vec::new();
+        }
+        let message = format!(
+            "has {} messages of the system. Here the model gets them in their order; in Flowise in reverse order.",
+            self.system_messages
+        );
+        vec![("order of system messages", message)]
     }
 
     /// The rows that describe the form of the answer.
@@ -321,7 +363,7 @@ impl Conversation {
             .model
             .as_ref()
             .is_some_and(|model| model.settings.get("streaming") != Some(&json!(false)));
-        scope.is_last() && form.is_none() && wanted
+        scope.is_last() && scope.tells_at_once() && form.is_none() && wanted
     }
 
     /// The record of an answer, and what it changes.
@@ -343,13 +385,31 @@ impl Conversation {
             None => reply.content.clone(),
         };
         if scope.is_last() && !was_told {
+            if let Some(thought) = &reply.reasoning {
+                scope.tell_thought(thought, None);
+                let took = time["delta"].as_u64().unwrap_or_default();
+                scope.tell_thought("", Some((took + 500) / 1000));
+            }
             scope.say_token(&content);
         }
+        let calls = called(&reply.tool_calls);
         let mut output = Map::new();
         output.insert("content".to_owned(), content.clone().into());
         output.insert("timeMetadata".to_owned(), time);
         facts(&mut output, &reply, parsed);
         output.extend(more);
+        if scope.is_last() {
+            for name in ["usedTools", "sourceDocuments"] {
+                if let Some(fact) = output.get(name) {
+                    scope.tell_fact(name, fact);
+                }
+            }
+            // From now on nothing is being called any more.
+            scope.tell_fact("calledTools", &calls);
+            if let Some(usage) = output.get("usageMetadata") {
+                scope.tell_fact("usageMetadata", usage);
+            }
+        }
         let mut said = self.said_before(scope);
         said.push(self.said(scope, &content));
         Ok(Ran {
@@ -496,6 +556,8 @@ pub(super) struct Asking<'a> {
     pub(super) messages: Vec<ModelMessage>,
     pub(super) tools: Vec<ToolDefinition>,
     pub(super) answer_schema: Option<Value>,
+    /// What is asked for in words, as a schema.
+    pub(super) expected: Option<Value>,
     pub(super) stream: bool,
     /// Which question of the step this is.
     pub(super) key: &'a str,
@@ -516,10 +578,19 @@ pub(super) async fn ask(
         messages: asked.messages,
         tools: asked.tools,
         answer_schema: asked.answer_schema,
+        expected: asked.expected,
         stream: asked.stream,
         idempotency_key: format!("{}:{}", scope.idempotency_key(), asked.key),
     };
     scope.host.model(request).await
+}
+
+/// Calls that a model wants, as those who watch are told: `[{"tool","toolInput","toolOutput":""}]`.
+pub(super) fn called(calls: &[ToolCall]) -> Value {
+    let calls = calls.iter();
+    calls
+        .map(|call| json!({"tool": call.name, "toolInput": call.arguments, "toolOutput": ""}))
+        .collect()
 }
 
 /// Messages as the record has them, for the model.

@@ -67,7 +67,9 @@ impl Node for CustomFunction {
             let script = Script {
                 code: self.code.clone(),
                 globals: globals(&scope, &variables),
+                flow: scope.flow_id().to_owned(),
                 idempotency_key: scope.idempotency_key(),
+                console: at.console.clone(),
             };
             let returned = scope.host.script(script).await;
             let returned = returned.map_err(|error| format!("{FAILED}{error}"))?;

@@ -10,7 +10,6 @@ use crate::js;
 use crate::record::Body;
 use crate::refusal::Problem;
 use crate::run::{RunScope, Said};
-use crate::start::StartTrigger;
 use crate::state::Updates;
 use crate::template::{Field, Scope};
 
@@ -82,6 +81,13 @@ impl Node for ExecuteFlow {
         degraded
     }
 
+    fn faults(&self) -> Vec<String> {
+        match self.flow {
+            Some(_) => Vec::new(),
+            None => vec!["has no flow that it calls. Select one in its settings.".to_owned()],
+        }
+    }
+
     fn calls(&self) -> Option<&str> {
         self.flow.as_deref()
     }
@@ -141,14 +147,8 @@ impl ExecuteFlow {
         let Some(flow) = scope.host.called_flow(id) else {
             return refused(404, format!("Chatflow {id} not found in the database!"));
         };
-        let start = flow.plan.start();
-        if start.trigger == StartTrigger::WebhookTrigger {
-            let method = start.method.as_deref().unwrap_or("POST");
-            let message = format!(
-                "{RUN_FAILED}This flow is configured as a Webhook Trigger. \
-                 Call {method} /api/v1/webhook/{id} instead of the prediction API."
-            );
-            return refused(500, message);
+        if let Some(why) = flow.plan.start().wrong_entry(id) {
+            return refused(500, format!("{RUN_FAILED}{why}"));
         }
         Ok(Outcome::Calls {
             input,

@@ -1,5 +1,6 @@
 //! HTTP (format §5.5): one request; its answer becomes the output.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use base64::Engine as _;
@@ -70,6 +71,69 @@ impl Node for Http {
 
     fn fields(&self) -> Vec<(&'static str, &Field)> {
         self.inputs.iter().map(|(name, field)| (*name, field)).collect()
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let url = self.inputs.iter().find(|(name, _)| *name == "url");
+        let constant = url.map_or(Some(&Value::Null), |(_, field)| field.plain());
+        let url = match constant.map(js::text) {
+            _ if constant == Some(&Value::Null) => Cow::Borrowed(""),
+            Some(url) => url,
+            None => return Vec::new(),
+        };
+        let url = js::trim(&url);
+        if url.is_empty() {
+            return vec!["has no URL that it calls.".to_owned()];
+        }
+        match url::Url::parse(url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Vec::new(),
+            Ok(url) => vec![format!(
+                "calls a URL with the scheme {}; only http and https can be called.",
+                url.scheme()
+            )],
+            Err(error) => vec![format!("calls what is no URL: {error}.")],
+        }
+    }
+
+    fn differs(&self) -> Vec<(&'static str, String)> {
+        let field = |wanted: &str| self.inputs.iter().find(|(name, _)| *name == wanted);
+        let says = |wanted: &str, value: &str| {
+            field(wanted).and_then(|(_, field)| field.plain()?.as_str()) == Some(value)
+        };
+        let mut differs = Vec::new();
+        if says("bodyType", "xWwwFormUrlencoded") {
+            let form = "sends a form. Here its fields go by their names; Flowise sends them by their numbers, and empty.";
+            differs.push(("D3.11", form.to_owned()));
+        }
+        if says("responseType", "base64") {
+            let bytes = "takes bytes as base64. Here they stay whole; Flowise damages them.";
+            differs.push(("r", bytes.to_owned()));
+        }
+        let fragment = field("url").is_some_and(|(_, field)| {
+            field
+                .plain()
+                .and_then(Value::as_str)
+                .is_some_and(|url| url.contains('#'))
+        });
+        if fragment {
+            let message = "has a URL with a fragment, behind a #. Here that is left out; in Flowise the query goes into it.";
+            differs.push(("fragment of a URL", message.to_owned()));
+        }
+        let rows = field("headers").map(|(_, field)| field.names());
+        let rows = rows.unwrap_or_default();
+        let length = rows.into_iter().find(|name| {
+            ["content-length", "transfer-encoding"]
+                .iter()
+                .any(|header| header.eq_ignore_ascii_case(js::trim(name)))
+        });
+        if let Some(header) = length {
+            let message = format!(
+                "sends the header {}. Here it is left out, because it would cut the body off.",
+                js::trim(&header)
+            );
+            differs.push(("length of a body", message));
+        }
+        differs
     }
 
     fn credential(&self) -> Option<&str> {

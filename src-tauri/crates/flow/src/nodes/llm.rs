@@ -28,7 +28,7 @@ impl Node for Llm {
     fn nature(&self) -> Nature {
         Nature {
             outside: true,
-            ..Nature::default()
+            ..self.conversation.nature()
         }
     }
 
@@ -38,6 +38,14 @@ impl Node for Llm {
 
     fn degraded(&self) -> Vec<String> {
         self.conversation.degraded()
+    }
+
+    fn faults(&self) -> Vec<String> {
+        self.conversation.faults()
+    }
+
+    fn differs(&self) -> Vec<(&'static str, String)> {
+        self.conversation.differs()
     }
 
     fn model(&self) -> Option<&ModelChoice> {

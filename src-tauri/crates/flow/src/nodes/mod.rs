@@ -35,6 +35,7 @@ use crate::model::ModelChoice;
 use crate::record::{Body, NodeFacts};
 use crate::refusal::{Problem, ProblemKind};
 use crate::run::{RunScope, Said};
+use crate::script::ScriptConsole;
 use crate::template::{Field, Scope};
 
 pub(crate) const START: &str = "startAgentflow";
@@ -133,8 +134,13 @@ pub(crate) struct Nature {
     pub(crate) asks: bool,
     /// It touches the world: what led to it is made durable before it runs.
     pub(crate) outside: bool,
-    /// It takes time and changes nothing but its own record, so that it can run beside others of its sort.
+    /// It takes time and changes nothing but its own record and what is said in the chat, so that it can run beside
+    /// others of its sort.
     pub(crate) beside: bool,
+    /// It says something in the chat, and what began the run too if it is the first to say something.
+    pub(crate) speaks: bool,
+    /// It works with what was said in the chat, whatever its texts refer to.
+    pub(crate) remembers: bool,
 }
 
 /// A node with its inputs compiled.
@@ -189,6 +195,22 @@ pub(crate) trait Node: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Why it can only fail, in sentences that the step's name goes before.
+    fn faults(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What it does otherwise than Flowise by what the document says of it: the letter or row, and a sentence that the
+    /// step's name goes before.
+    fn differs(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// Whether a person is asked before a tool of it runs.
+    fn gates_tools(&self) -> bool {
+        false
+    }
+
     /// What an answer to its question does before anything that follows, in words, for nodes that go on themselves.
     fn answered_in_words(&self, _call: Option<&AskedCall>, _approve: bool) -> Option<String> {
         None
@@ -219,6 +241,8 @@ pub(crate) struct At<'a> {
     pub(crate) decision: Option<&'a Decision>,
     /// What it left for itself when it ran last, see [`Outcome::Again`] and [`Question::carried`].
     pub(crate) carried: Option<&'a Value>,
+    /// What it writes on the way, for whoever looks into it.
+    pub(crate) console: &'a ScriptConsole,
 }
 
 /// A node at work.

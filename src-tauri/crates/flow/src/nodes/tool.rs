@@ -68,6 +68,13 @@ impl Node for ToolNode {
         self.tool.iter().flat_map(Tool::degraded).collect()
     }
 
+    fn faults(&self) -> Vec<String> {
+        match self.tool {
+            Some(_) => Vec::new(),
+            None => vec!["has no tool. Select one in its settings.".to_owned()],
+        }
+    }
+
     fn lacks(&self) -> Vec<&str> {
         self.tool.iter().filter_map(Tool::lacks).collect()
     }

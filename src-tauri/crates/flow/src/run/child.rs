@@ -14,12 +14,12 @@ use super::{Advance, Answer, AnswerError, Names, PastMessage, Phase, RetryError,
 use crate::host::{CalledFlow, Host};
 use crate::nodes::{self, Returned};
 use crate::plan::Plan;
-use crate::record::{Body, Item, empty_state};
+use crate::record::{Body, Called, Item, empty_state};
 
 /// A run inside a run, with what the step around it needs when it ends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Child {
+pub(crate) struct Child {
     /// The node that it belongs to.
     node: usize,
     input: Value,
@@ -41,6 +41,9 @@ enum Work {
     Flow {
         document: DocumentHash,
         question: String,
+        /// Its name when it was called. Runs of older versions do not know.
+        #[serde(default)]
+        name: String,
     },
     /// A list, item by item.
     Items {
@@ -96,6 +99,7 @@ impl Child {
             work: Work::Flow {
                 document: flow.document,
                 question,
+                name: flow.name,
             },
             run,
             handed_over: 0,
@@ -151,8 +155,44 @@ impl Child {
         Ok(())
     }
 
+    /// The node that it belongs to.
+    pub(crate) const fn node(&self) -> usize {
+        self.node
+    }
+
+    /// The run inside.
+    pub(crate) const fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// How many records of it the run around it has already.
+    pub(crate) const fn handed_over(&self) -> usize {
+        self.handed_over
+    }
+
+    /// Whether it is of a flow that was called.
+    pub(crate) const fn calls_a_flow(&self) -> bool {
+        matches!(self.work, Work::Flow { .. })
+    }
+
+    /// The names of the flows that were called on the way to what it waits for, the first one first.
+    pub(super) fn called_flows(&self) -> Vec<String> {
+        let own = match &self.work {
+            Work::Flow { name, .. } if !name.is_empty() => Some(name.clone()),
+            _ => None,
+        };
+        let further = self.run.waiting().map(|stop| stop.called_flows.clone());
+        own.into_iter().chain(further.unwrap_or_default()).collect()
+    }
+
+    /// The item that it is for and the Iteration, in one.
+    pub(crate) fn item(&self) -> Option<(usize, &str)> {
+        let item = self.run.item.as_deref().filter(|_| !self.calls_a_flow())?;
+        Some((item.index, &item.parent))
+    }
+
     /// The plan of the run inside.
-    fn plan(&self, outer: &Plan, host: &dyn Host) -> Option<Plan> {
+    pub(crate) fn plan(&self, outer: &Plan, host: &dyn Host) -> Option<Plan> {
         match &self.work {
             Work::Items { .. } => outer.body(self.node),
             Work::Flow { document, .. } => self.plan.clone().or_else(|| host.plan(document)),
@@ -240,6 +280,9 @@ impl Run {
             undone.child = Some(child);
             return self.step_failed(plan, host, message, times, vec![undone]);
         };
+        if child.run.was_just_answered() {
+            self.tell_began(host, &plan.node(child.node).facts);
+        }
         // A called flow sees nothing of its caller; the nodes of an Iteration see the steps around it.
         let outer = matches!(child.work, Work::Items { .. }).then_some(&*self);
         let advance = Box::pin(child.run.step(&inside, host, outer)).await;
@@ -310,13 +353,18 @@ impl Run {
             return self.step_failed(plan, host, message, times, vec![undone]);
         }
         match child.work {
-            Work::Flow { question, .. } => {
+            Work::Flow {
+                document, question, ..
+            } => {
                 let input = Body::json(child.input);
                 let returned = Returned::Flow {
                     question,
                     result: error.map_or(Ok(text), Err),
                 };
-                let called = child.run.records.into_list();
+                let called = Called {
+                    document: Some(document),
+                    records: child.run.records.into_list(),
+                };
                 self.take_returned(plan, host, child.node, input, returned, times, Some(called))
             }
             Work::Items {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::record::{Record, RecordStatus};
 
@@ -13,6 +14,8 @@ pub(crate) struct Records {
     of_step: HashMap<String, OfStep>,
     /// About how many bytes were ever recorded.
     weight: usize,
+    /// How many were ever recorded.
+    made: usize,
 }
 
 /// What there is of one step. A question that waits does not count: it is part of what it will be.
@@ -39,12 +42,27 @@ impl Records {
             }
         }
         self.weight += record.weight(self.list.last());
+        self.made += 1;
         self.list.push(record);
+    }
+
+    /// Notes what the code of a step wrote, at the record that it has just left.
+    pub(super) fn note_console(&mut self, node_id: &str, lines: Vec<String>) {
+        let newest = self.list.last_mut().filter(|record| record.facts.id == node_id);
+        if let (Some(newest), false) = (newest, lines.is_empty()) {
+            self.weight += lines.iter().map(String::len).sum::<usize>();
+            newest.console = Some(Arc::new(lines));
+        }
     }
 
     /// About how many bytes they hold.
     pub(super) fn weight(&self) -> usize {
         self.weight
+    }
+
+    /// How many there ever were, with the questions that gave way to what came of them.
+    pub(super) fn made(&self) -> usize {
+        self.made
     }
 
     /// Takes away the question that a step waited with.

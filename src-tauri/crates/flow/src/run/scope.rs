@@ -1,6 +1,7 @@
 //! What references of a running node see.
 
 use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_domain::{Role, Timestamp};
@@ -48,6 +49,55 @@ pub(crate) struct RunScope<'a> {
     outer: Option<&'a Run>,
     /// The node.
     index: usize,
+    /// What those before it say that run beside it.
+    beside: Beside<'a>,
+}
+
+/// What a step that runs beside others has to know of them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Beside<'a> {
+    /// One of those before it says something in the chat: it is as if that was said already.
+    pub(super) after_speaker: bool,
+    /// Where what it tells waits until those before it have ended.
+    pub(super) held: Option<&'a Held>,
+}
+
+/// What a step told that is not its turn yet.
+#[derive(Default)]
+pub(super) struct Held(Mutex<Vec<HeldEvent>>);
+
+enum HeldEvent {
+    Token(String),
+    Thought(String, Option<u64>),
+    Fact(&'static str, Value),
+}
+
+impl Held {
+    fn keep(&self, event: &RunEvent<'_>) {
+        let event = match event {
+            RunEvent::Token(text) => HeldEvent::Token((*text).to_owned()),
+            RunEvent::Thought { text, seconds } => HeldEvent::Thought((*text).to_owned(), *seconds),
+            RunEvent::Fact { name, data } => HeldEvent::Fact(name, (*data).clone()),
+            // The run itself tells how steps begin and end.
+            RunEvent::StepBegan { .. } | RunEvent::StepEnded { .. } => return,
+        };
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.push(event);
+    }
+
+    /// Tells it now.
+    pub(super) fn tell(self, host: &dyn Host) {
+        for event in self.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            host.event(match &event {
+                HeldEvent::Token(text) => RunEvent::Token(text),
+                HeldEvent::Thought(text, seconds) => RunEvent::Thought {
+                    text,
+                    seconds: *seconds,
+                },
+                HeldEvent::Fact(name, data) => RunEvent::Fact { name, data },
+            });
+        }
+    }
 }
 
 impl<'a> RunScope<'a> {
@@ -64,7 +114,13 @@ impl<'a> RunScope<'a> {
             host,
             outer,
             index,
+            beside: Beside::default(),
         }
+    }
+
+    /// The same for a step that runs beside others.
+    pub(super) fn beside(self, beside: Beside<'a>) -> Self {
+        Self { beside, ..self }
     }
 
     /// How often its Loop has led back so far, for a Loop.
@@ -128,8 +184,7 @@ impl<'a> RunScope<'a> {
     /// Whether the chat lacks what began the run: nothing was said in it yet, and it was not said before either, as it
     /// is once the run was answered.
     pub(crate) fn opens_the_chat(&self) -> bool {
-        let run = self.run;
-        run.runtime.is_empty() && (run.answered.is_none() || run.past.is_empty())
+        !self.beside.after_speaker && self.run.chat_is_to_be_opened()
     }
 
     /// Whether the answer of the run is this node's: nothing follows it, and the run is nobody's part.
@@ -154,9 +209,33 @@ impl<'a> RunScope<'a> {
         self.policy().timeout().unwrap_or(REQUEST_TIMEOUT)
     }
 
+    /// Whether what it tells is heard at once, and not when those before it have ended.
+    pub(crate) fn tells_at_once(&self) -> bool {
+        self.beside.held.is_none()
+    }
+
     /// Lets whoever listens hear a piece of the answer.
     pub(crate) fn say_token(&self, text: &str) {
-        self.host.event(RunEvent::Token(text));
+        self.tell(RunEvent::Token(text));
+    }
+
+    /// Lets whoever listens hear what a model thought, and at the end how long.
+    pub(crate) fn tell_thought(&self, text: &str, seconds: Option<u64>) {
+        self.tell(RunEvent::Thought { text, seconds });
+    }
+
+    /// Lets whoever listens hear what belongs to the answer, if what happens here is part of what a caller sees.
+    pub(crate) fn tell_fact(&self, name: &'static str, data: &Value) {
+        if self.run.names.callers.is_empty() {
+            self.tell(RunEvent::Fact { name, data });
+        }
+    }
+
+    fn tell(&self, event: RunEvent<'_>) {
+        match self.beside.held {
+            Some(held) => held.keep(&event),
+            None => self.host.event(event),
+        }
     }
 
     /// Equal each time this step of this run comes here, also after a restart.

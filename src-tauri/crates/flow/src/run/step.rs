@@ -9,14 +9,15 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::{Map, Value, json};
 
 use super::child::Child;
+use super::scope::{Beside, Held};
 use super::{
     Advance, AnswerError, NodeFailure, Phase, Run, RunScope, STEP_LIMIT, Said, Token, UnderWay, Undone,
 };
 use crate::host::{Host, HostFuture, RunEvent};
 use crate::nodes::{self, At, Decision, Outcome, Question, Ran, Returned, Step};
 use crate::plan::Plan;
-use crate::policy::OnError;
-use crate::record::{Body, NodeFacts, Record, RecordStatus, weight};
+use crate::record::{Body, Called, NodeFacts, Record, RecordStatus, weight};
+use crate::script::ScriptConsole;
 
 /// How many steps are carried out side by side at most.
 const SIDE_BY_SIDE: usize = 16;
@@ -32,6 +33,8 @@ struct Carried {
     began: Timestamp,
     ended: Timestamp,
     result: Result<Outcome, String>,
+    /// What its code wrote.
+    console: Vec<String>,
 }
 
 /// When a step ran.
@@ -139,10 +142,10 @@ impl Run {
         carried: Option<Value>,
     ) -> Advance {
         let facts = plan.node(index).facts.clone();
-        if carried.is_none() {
+        let decision = self.decision.take_if(|decision| decision.node == index);
+        if carried.is_none() || decision.is_some() {
             self.tell_began(host, &facts);
         }
-        let decision = self.decision.take_if(|decision| decision.node == index);
         let done = {
             let scope = RunScope::new(self, plan, host, outer, index);
             carry_out(&scope, decision.as_ref(), carried.as_ref()).await
@@ -151,9 +154,13 @@ impl Run {
             began: done.began,
             ended: done.ended,
         };
-        match done.result {
+        let advance = match done.result {
             Ok(outcome) => self.take_outcome(plan, host, index, outcome, decision.is_some(), times),
             Err(message) => {
+                if decision.is_some() {
+                    // As with what comes of an answer: a question that was answered does not wait any more.
+                    self.records.take_question(&facts.id);
+                }
                 let undone = Undone {
                     carried,
                     decision,
@@ -161,7 +168,9 @@ impl Run {
                 };
                 self.step_failed(plan, host, message, times, vec![undone])
             }
-        }
+        };
+        self.records.note_console(&facts.id, done.console);
+        advance
     }
 
     async fn carry_out_side_by_side(
@@ -174,38 +183,65 @@ impl Run {
         for index in taken {
             self.tell_began(host, &plan.node(*index).facts);
         }
+        // The first one is heard at once, the others in their order.
+        let held: Vec<Held> = taken.iter().map(|_| Held::default()).collect();
         let done: Vec<Carried> = {
             let run = &*self;
             let mut steps: Vec<HostFuture<'_, Carried>> = Vec::with_capacity(taken.len());
-            for index in taken {
-                let scope = RunScope::new(run, plan, host, outer, *index);
+            let mut after_speaker = false;
+            for (place, (index, held)) in taken.iter().zip(&held).enumerate() {
+                let beside = Beside {
+                    after_speaker,
+                    held: (place > 0).then_some(held),
+                };
+                let scope = RunScope::new(run, plan, host, outer, *index).beside(beside);
+                after_speaker |= plan.node(*index).nature.speaks;
                 steps.push(Box::pin(async move { carry_out(&scope, None, None).await }));
             }
             stream::iter(steps).buffered(SIDE_BY_SIDE).collect().await
         };
         let mut failed = None;
+        let mut a_speaker_failed = false;
         let mut undone = Vec::new();
         let mut last = Advance::Finished;
-        for (index, carried) in taken.iter().zip(done) {
+        for ((index, carried), held) in taken.iter().zip(done).zip(held) {
+            let speaks = plan.node(*index).nature.speaks;
+            // It ran as if the one before it had spoken. When that is tried again, this one comes behind it again.
+            if speaks && a_speaker_failed {
+                undone.push(Undone::new(*index));
+                continue;
+            }
+            held.tell(host);
             let times = Times {
                 began: carried.began,
                 ended: carried.ended,
             };
             match carried.result {
-                Ok(outcome) => last = self.take_outcome(plan, host, *index, outcome, false, times),
+                Ok(outcome) => {
+                    last = self.take_outcome(plan, host, *index, outcome, false, times);
+                    self.records
+                        .note_console(&plan.node(*index).facts.id, carried.console);
+                }
                 // It ends this step only.
-                Err(message) if plan.policy(*index).on_error == OnError::Continue => {
+                Err(message) if plan.goes_on_after_failure(*index) => {
                     last = self.step_failed(plan, host, message, times, vec![Undone::new(*index)]);
+                    self.records
+                        .note_console(&plan.node(*index).facts.id, carried.console);
                 }
                 // The others have run, so their records stay; the failure comes last, as it ends the run.
                 Err(message) => {
                     undone.push(Undone::new(*index));
-                    failed.get_or_insert((message, times));
+                    a_speaker_failed |= speaks;
+                    failed.get_or_insert((message, times, *index, carried.console));
                 }
             }
         }
         match failed {
-            Some((message, times)) => self.step_failed(plan, host, message, times, undone),
+            Some((message, times, index, console)) => {
+                let failed = self.step_failed(plan, host, message, times, undone);
+                self.records.note_console(&plan.node(index).facts.id, console);
+                failed
+            }
             None => last,
         }
     }
@@ -277,7 +313,7 @@ impl Run {
         input: Body,
         returned: Returned,
         times: Times,
-        called: Option<Vec<Record>>,
+        called: Option<Called>,
     ) -> Advance {
         let made = {
             let scope = RunScope::new(self, plan, host, None, index);
@@ -315,19 +351,27 @@ impl Run {
     }
 
     /// Those that can run beside the node at that place of the queue, which is taken up: the next ones in the queue
-    /// that change nothing but their own record and refer to none of the others.
+    /// that change nothing but their own record and the chat, and read nothing that one before them makes.
     fn beside(&self, plan: &Plan, place: usize) -> Vec<usize> {
         let first = self.queue[place];
         let mut taken = Vec::new();
         if !plan.node(first).nature.beside {
             return taken;
         }
+        let speaks = |index: usize| plan.node(index).nature.speaks;
+        // The first to speak says what began the run; if it may fail and be gone on from, the next one may have to.
+        let may_be_silent =
+            |index: usize| speaks(index) && plan.goes_on_after_failure(index) && self.chat_is_to_be_opened();
+        let mut spoken = speaks(first);
+        let mut unsure = may_be_silent(first);
         let most = TAKEN_UP_AT_ONCE.min((STEP_LIMIT.saturating_sub(self.steps)) as usize);
         let others = self.queue.iter().enumerate().filter(|(at, _)| *at != place);
         for (_, next) in others {
             let node = plan.node(*next);
             let depends = |other: &usize| node.refers_to.contains(other);
             if !node.nature.beside
+                || (spoken && node.reads_chat)
+                || (unsure && speaks(*next))
                 || taken.len() + 1 >= most
                 || depends(&first)
                 || taken.iter().any(depends)
@@ -337,6 +381,8 @@ impl Run {
             {
                 break;
             }
+            spoken |= speaks(*next);
+            unsure |= may_be_silent(*next);
             taken.push(*next);
         }
         taken
@@ -361,7 +407,7 @@ impl Run {
     ) -> Advance {
         let index = undone.first().map_or(0, |step| step.node);
         let facts = plan.node(index).facts.clone();
-        if plan.policy(index).on_error == OnError::Continue {
+        if plan.goes_on_after_failure(index) {
             let ran = Ran::new(Body::Empty, Body::json(json!({"error": message})));
             return self.finish(plan, host, index, ran, times, None);
         }
@@ -440,6 +486,7 @@ impl Run {
             error: None,
             item: self.item.clone(),
             called: None,
+            console: None,
             began: Some(times.began),
             ended: Some(times.ended),
         });
@@ -462,7 +509,7 @@ impl Run {
         index: usize,
         ran: Ran,
         times: Times,
-        called: Option<Vec<Record>>,
+        called: Option<Called>,
     ) -> Advance {
         let facts = plan.node(index).facts.clone();
         if let Some(state) = ran.state {
@@ -485,6 +532,7 @@ impl Run {
             error: None,
             item: self.item.clone(),
             called: called.map(Arc::new),
+            console: None,
             began: Some(times.began),
             ended: Some(times.ended),
         });
@@ -553,16 +601,11 @@ impl Run {
         }
     }
 
-    /// Whether a person's answer turned the run away from a node: it hangs on an output of a gate that was not taken, and
-    /// nothing behind that gate led to it.
+    /// Whether a person's answer turned the run away from a node.
     fn is_turned_away(&self, plan: &Plan, index: usize) -> bool {
-        let graph = plan.graph();
-        let incoming = &graph.incoming[index];
-        let with = |wanted: Token| incoming.iter().filter(move |id| self.tokens[**id] == wanted);
-        with(Token::NotTaken).any(|turned| {
-            let behind = graph.behind(graph.edges[*turned].source);
-            with(Token::Delivered).all(|led| !behind[graph.edges[*led].source])
-        })
+        let is = |wanted: Token| move |id: usize| self.tokens[id] == wanted;
+        plan.graph()
+            .turns_away(index, is(Token::NotTaken), is(Token::Delivered))
     }
 
     /// Whether what happens in it is part of what a caller sees.
@@ -602,11 +645,13 @@ pub(super) fn failure(facts: &NodeFacts, message: String) -> NodeFailure {
 /// Carries out a step with the operator's time limit and retries.
 async fn carry_out(scope: &RunScope<'_>, decision: Option<&Decision>, carried: Option<&Value>) -> Carried {
     let began = scope.host.now();
-    let result = attempts(scope, decision, carried).await;
+    let console = ScriptConsole::default();
+    let result = attempts(scope, decision, carried, &console).await;
     Carried {
         began,
         ended: scope.host.now(),
         result,
+        console: console.take(),
     }
 }
 
@@ -614,6 +659,7 @@ async fn attempts(
     scope: &RunScope<'_>,
     decision: Option<&Decision>,
     carried: Option<&Value>,
+    console: &ScriptConsole,
 ) -> Result<Outcome, String> {
     if let Some(refused) = scope.unresolved().or_else(|| scope.too_large()) {
         return Err(refused);
@@ -625,6 +671,7 @@ async fn attempts(
             scope: *scope,
             decision,
             carried,
+            console,
         };
         let result = match scope.node().kind.run(at) {
             Step::Done(result) => result,

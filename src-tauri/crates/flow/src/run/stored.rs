@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use countersign_domain::Timestamp;
+use countersign_domain::{DocumentHash, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 use super::child::Child;
 use super::{Names, PastMessage, Phase, Run, Said, Token, UnderWay, Undone};
 use crate::nodes::Decision;
-use crate::record::{Body, Item, NodeFacts, Record, RecordStatus, Trigger};
+use crate::record::{Body, Called, Item, NodeFacts, Record, RecordStatus, Trigger};
 
 /// Raised when a stored run cannot be read by an older program any more.
 const VERSION: u32 = 1;
@@ -75,6 +75,10 @@ struct StoredRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     called: Vec<StoredRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    called_document: Option<DocumentHash>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    console: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     began: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended: Option<Timestamp>,
@@ -104,6 +108,8 @@ impl StoredRecord {
                 .iter()
                 .map(|called| Self::of(called, true))
                 .collect(),
+            called_document: record.called_document().cloned(),
+            console: record.console().to_vec(),
             began: record.began,
             ended: record.ended,
         }
@@ -124,7 +130,13 @@ impl StoredRecord {
             chat_history: self.chat_history,
             error: self.error,
             item: self.item,
-            called: (!called.is_empty()).then(|| Arc::new(called)),
+            called: (!called.is_empty()).then(|| {
+                Arc::new(Called {
+                    document: self.called_document,
+                    records: called,
+                })
+            }),
+            console: (!self.console.is_empty()).then(|| Arc::new(self.console)),
             began: self.began,
             ended: self.ended,
         }

@@ -81,6 +81,35 @@ impl Field {
         }
     }
 
+    /// The names in a table of `{key, value}` that are written without references.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let key = |row: &Self| match row {
+            Self::Plain(row) => Some(row.get("key")?.as_str()?.to_owned()),
+            Self::Object(fields) => {
+                let (_, key) = fields.iter().find(|(name, _)| name == "key")?;
+                Some(key.plain()?.as_str()?.to_owned())
+            }
+            _ => None,
+        };
+        match self {
+            Self::Plain(Value::Array(rows)) => {
+                let rows = rows.iter();
+                rows.filter_map(|row| Some(row.get("key")?.as_str()?.to_owned()))
+                    .collect()
+            }
+            Self::List(rows) => rows.iter().filter_map(key).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The node and the path, if it is nothing but one value of a node's output, which then stays what it is.
+    pub(crate) fn only_output(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Text(template) => template.only_output(),
+            _ => None,
+        }
+    }
+
     /// How many bytes of text [`Self::resolve`] would write.
     pub(crate) fn rendered_bytes(&self, scope: &dyn Scope) -> usize {
         let all = |fields: &mut dyn Iterator<Item = &Field>| {

@@ -112,6 +112,8 @@ pub(crate) enum Mention<'a> {
     Variable(&'a str),
     /// The text of a file that came with a message.
     File,
+    /// What was said in the chat.
+    Chat,
 }
 
 #[derive(Debug, Clone)]
@@ -175,6 +177,19 @@ impl Template {
         true
     }
 
+    /// The node and the path, if it is one value of a node's output and nothing else.
+    pub(crate) fn only_output(&self) -> Option<(&str, &str)> {
+        match self.parts.as_slice() {
+            [
+                Part::Token {
+                    reference: Reference::Output { node, path },
+                    ..
+                },
+            ] => Some((node, path.as_text())),
+            _ => None,
+        }
+    }
+
     /// Tells each node and variable that it refers to.
     pub(crate) fn mentions<'a>(&'a self, tell: &mut dyn FnMut(Mention<'a>)) {
         for part in &self.parts {
@@ -185,6 +200,10 @@ impl Template {
                 Reference::Content(node) | Reference::Output { node, .. } => tell(Mention::Node(node)),
                 Reference::Variable(name) => tell(Mention::Variable(name)),
                 Reference::FileAttachment => tell(Mention::File),
+                Reference::ChatHistory | Reference::RuntimeMessagesLength => tell(Mention::Chat),
+                Reference::Flow(path) if path.begins_with(&["chatHistory", "runtimeChatHistoryLength"]) => {
+                    tell(Mention::Chat);
+                }
                 _ => {}
             }
         }

@@ -22,6 +22,18 @@ impl Path {
         }
     }
 
+    /// It as it was written.
+    pub(crate) const fn as_text(&self) -> &str {
+        &self.whole
+    }
+
+    /// Whether its first segment is one of these.
+    pub(crate) fn begins_with(&self, names: &[&str]) -> bool {
+        self.segments
+            .first()
+            .is_some_and(|first| names.contains(&&**first))
+    }
+
     /// The value at the end of the path: `None` if it leads nowhere (JavaScript's `undefined`). A key of the root
     /// that equals the whole path wins.
     pub fn get<'v>(&self, root: &'v Value) -> Option<Cow<'v, Value>> {

@@ -170,6 +170,11 @@ impl Tool {
         }
     }
 
+    /// Whether these can be arguments at all.
+    pub(crate) const fn takes(arguments: &Value) -> bool {
+        matches!(arguments, Value::Object(_) | Value::Null)
+    }
+
     /// Calls it. `key` is equal each time the same call of the same run is made.
     pub(crate) async fn call(
         &self,

@@ -76,7 +76,9 @@ impl CustomTool {
         let script = Script {
             code: self.code.clone(),
             globals,
+            flow: scope.flow_id().to_owned(),
             idempotency_key: key,
+            console: script::ScriptConsole::default(),
         };
         Ok(scope.host.script(script).await?.unwrap_or_default())
     }

@@ -604,3 +604,17 @@ fn a_model_that_turns_in_circles_is_stopped() {
     assert_eq!(host.asked().len(), 50);
     assert_eq!(results(&host)[0].1, "Error: The arguments are no JSON object");
 }
+
+/// What can only be an error is not put to a person: the model hears it and can ask again.
+#[test]
+fn a_gated_call_without_an_object_of_arguments_is_told_to_the_model_alone() {
+    for arguments in [json!("{not json"), json!([1]), json!(7)] {
+        let (plan, mut run) = (paying(), begun());
+        let host = host(vec![wants("", &[("pay", arguments.clone())]), says("Sorry.")]);
+        let rest = to_rest_with_kills(&mut run, &plan, &host);
+        assert_eq!(rest, Advance::Finished, "{arguments}");
+        assert!(host.requests().is_empty(), "nothing was called");
+        let results = results(&host);
+        assert!(results[0].1.contains("no JSON object"), "{results:?}");
+    }
+}

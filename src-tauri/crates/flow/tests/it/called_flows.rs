@@ -69,6 +69,11 @@ fn a_gate_inside_lets_the_caller_wait_and_shows_both_names() {
         ("executeFlowAgentflow_0", "Call it › Gate", "\n\ninner?")
     );
     assert_eq!(stop.action["data"]["nodeLabel"], "Call it › Gate");
+    assert_eq!(
+        stop.called_flows,
+        [format!("Flow {OTHER}")],
+        "and the name of the flow"
+    );
     assert_eq!(host.ids_taken(), 1, "one id for one question");
     assert_eq!(
         run.what_follows(&outer(), &host, true),
@@ -80,6 +85,7 @@ fn a_gate_inside_lets_the_caller_wait_and_shows_both_names() {
     );
     let stored = serde_json::to_string(&run).unwrap();
     run = serde_json::from_str(&stored).unwrap();
+    assert_eq!(run.waiting(), Some(&stop), "the same after a restart");
     let past = chat(&run);
     let mut wrong = answer(Approve, None);
     wrong.start_node_id = Some("humanInputAgentflow_0".to_owned());

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::support::{
-    TestHost, answer, block_on, check, gate, input, node, order, plan, reply, start, stopped, to_rest,
+    TestHost, answer, block_on, check, gate, input, node, order, plain, plan, records, reply, start, stopped,
+    to_rest,
 };
 use countersign_domain::Outcome;
 
@@ -370,5 +371,28 @@ proptest! {
         let (_, as_text) = after(Ok(Some(Value::String(value.to_string()))));
         prop_assert_eq!(&direct[1]["data"]["output"], &as_text[1]["data"]["output"]);
         prop_assert!(direct[1]["data"]["output"]["content"].is_string());
+    }
+}
+
+/// What the code wrote is part of the record for people, whatever came of it, and not of what Flowise shows.
+#[test]
+fn what_the_code_wrote_stays_with_its_step() {
+    for fails in [false, true] {
+        let plan = plan(
+            vec![
+                start(json!({})),
+                plain("f0", "Code", json!({"customFunctionJavascriptFunction": "x"})),
+            ],
+            &[("s", "f0")],
+        );
+        let host = TestHost::new().with_scripts(move |script| {
+            script.console.extend(["one".to_owned(), "two".to_owned()]);
+            if fails { Err("broken".to_owned()) } else { Ok(None) }
+        });
+        let mut run = Run::begin(&plan, input(json!({})));
+        to_rest(&mut run, &plan, &host);
+        let again: Run = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
+        assert_eq!(again.records()[1].console(), ["one", "two"], "fails: {fails}");
+        assert!(!records(&run).contains("two"), "{}", records(&run));
     }
 }

@@ -195,16 +195,3 @@ fn what_cannot_lie_in_an_iteration_is_refused_by_name() {
         );
     }
 }
-
-#[test]
-fn each_item_is_explained_by_the_name_of_its_iteration() {
-    let plan = three_replies();
-    let run = finished(&plan, json!({"items": [{"name": "a"}, {"name": "b"}]}));
-    let explained = run.explain(&plan, &TestHost::new());
-    let why: Vec<_> = explained
-        .iter()
-        .filter(|step| step.node_id == "directReplyAgentflow_0")
-        .map(|step| step.why.as_str())
-        .collect();
-    assert_eq!(why, ["For item 1 of “Each”", "For item 2 of “Each”"]);
-}

@@ -7,6 +7,7 @@ mod called_flows;
 mod conditions;
 mod custom_functions;
 mod examples;
+mod explanations;
 mod gates;
 mod html;
 mod http;

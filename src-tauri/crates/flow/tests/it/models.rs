@@ -1,12 +1,15 @@
 //! LLM, Condition Agent and questions that a model writes (format §5.11, §5.4, §5.2).
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use countersign_domain::{Outcome, Role};
 use countersign_flow::{Advance, ModelMessage, ModelReply, Need, PastMessage, Plan, Run};
 use serde_json::{Value, json};
 
 use crate::support::{
-    TestHost, answer, block_on, chat, gate, id, input, order, plain, plan, records, reply, says, start,
-    stop_of, to_rest,
+    TestHost, answer, at_once, block_on, chat, gate, http, id, input, ok, order, plain, plan, records, reply,
+    says, start, stop_of, to_rest,
 };
 
 fn llm(more: Value) -> Value {
@@ -501,4 +504,208 @@ fn without_a_model_the_question_is_empty_and_a_failure_names_the_kind() {
     let (run, rest) = ran(&gated(json!({})), &host, Vec::new());
     assert_eq!(failure(rest), "Error in Human Input node: no connection");
     assert_eq!(order(&run).last().unwrap(), "h0", "{}", id("h0"));
+}
+
+/// An LLM without memory that says its short name, or with.
+fn speaker(short: &str, memory: bool) -> Value {
+    let rows = json!([{"role": "system", "content": short}]);
+    plain(
+        short,
+        short,
+        json!({"llmModel": "chatOllama", "llmModelConfig": {}, "llmEnableMemory": memory,
+            "llmMessages": rows, "llmReturnResponseAs": "assistantMessage"}),
+    )
+}
+
+/// Runs with a model that takes so long and answers by its system message; gives how long it took and how many questions
+/// were open at once at most.
+fn watched(plan: &Plan, takes: fn(&str) -> u64) -> (Run, TestHost, Duration, usize) {
+    let open = Arc::new(Mutex::new((0, 0)));
+    let host = TestHost::new()
+        .with_http(|_| at_once(ok(&json!("page"))))
+        .with_slow_model({
+            let open = open.clone();
+            move |request| {
+                let name = match &request.messages[0] {
+                    ModelMessage::System { content } => content.chars().take(2).collect::<String>(),
+                    other => panic!("{other:?}"),
+                };
+                let open = open.clone();
+                Box::pin(async move {
+                    {
+                        let mut open = open.lock().unwrap();
+                        open.0 += 1;
+                        open.1 = open.0.max(open.1);
+                    }
+                    tokio::time::sleep(Duration::from_millis(takes(&name))).await;
+                    open.lock().unwrap().0 -= 1;
+                    Ok(says(&match name.strip_prefix('p') {
+                        Some(_) => json!({"output": format!("says {name}")}).to_string(),
+                        None => format!("says {name}"),
+                    }))
+                })
+            }
+        });
+    let mut run = Run::begin(plan, input(json!({"q": "Hello?"})));
+    let timed = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let took = timed.block_on(async {
+        let began = tokio::time::Instant::now();
+        while run.advance(plan, &host).await != Advance::Finished {}
+        began.elapsed()
+    });
+    let most = open.lock().unwrap().1;
+    (run, host, took, most)
+}
+
+fn start_with_question() -> Value {
+    start(json!({"webhookDefaultInput": "{{ $webhook.body.q }}"}))
+}
+
+#[test]
+fn models_that_do_not_read_the_chat_are_asked_side_by_side_as_if_one_had_answered_after_the_other() {
+    let sort = plain(
+        "p0",
+        "p0",
+        json!({"conditionAgentModel": "chatOllama", "conditionAgentModelConfig": {}, "conditionAgentInput": "x",
+            "conditionAgentOverrideSystemPrompt": true, "conditionAgentSystemPrompt": "p0",
+            "conditionAgentScenarios": [{"scenario": "else"}, {"scenario": "says p0"}]}),
+    );
+    let plan = plan(
+        vec![
+            start_with_question(),
+            speaker("m0", false),
+            speaker("m1", false),
+            sort,
+            speaker("m2", true),
+            reply("d0", "no"),
+            reply("d1", "yes"),
+        ],
+        &[
+            ("s", "m0"),
+            ("s", "m1"),
+            ("s", "p0"),
+            ("m0", "m2"),
+            ("m1", "m2"),
+            ("p0.0", "d0"),
+            ("p0.1", "d1"),
+        ],
+    );
+    let (run, host, took, most) = watched(&plan, |name| if name == "m0" { 1000 } else { 900 });
+    assert_eq!(most, 3, "side by side");
+    assert_eq!(
+        took,
+        Duration::from_millis(1900),
+        "the longest of the three, and the one behind them"
+    );
+    assert_eq!(order(&run), ["s", "l0", "l1", "c0", "l2", "d1"]);
+    assert_eq!(asked(&host, 0), ["system: m0", "user: Hello?"]);
+    assert_eq!(
+        asked(&host, 1),
+        ["system: m1"],
+        "the first one has said what began the run"
+    );
+    assert_eq!(
+        asked(&host, 3),
+        [
+            "system: m2",
+            "user: Hello?",
+            "assistant: says m0",
+            "assistant: says m1"
+        ],
+        "in their order, whoever was quicker"
+    );
+}
+
+#[test]
+fn what_reads_the_chat_waits_for_those_before_it_that_speak() {
+    let read = |short: &str, text: &str| http(short, json!({"url": format!("http://x/?{text}")}));
+    let plan = plan(
+        vec![
+            start_with_question(),
+            speaker("m0", false),
+            read("t0", "{{ chat_history }}"),
+            speaker("m1", true),
+            read("t1", "{{ $flow.chatHistory }}"),
+            read("t2", "no chat"),
+        ],
+        &[("s", "m0"), ("s", "t0"), ("s", "m1"), ("s", "t1"), ("s", "t2")],
+    );
+    let (run, host, took, most) = watched(&plan, |_| 500);
+    assert_eq!((most, took), (1, Duration::from_secs(1)));
+    assert_eq!(order(&run), ["s", "l0", "h0", "l1", "h1", "h2"]);
+    let urls: Vec<String> = host.requests().into_iter().map(|request| request.url).collect();
+    assert!(
+        urls[0].contains("m0") && !urls[0].contains("m1"),
+        "it sees what stands before it: {urls:?}"
+    );
+    assert!(urls[1].contains("m0") && urls[1].contains("m1"), "{urls:?}");
+    assert_eq!(
+        asked(&host, 1),
+        ["system: m1", "user: Hello?", "assistant: says m0"]
+    );
+}
+
+#[test]
+fn answers_side_by_side_are_told_one_after_the_other() {
+    let plan = plan(
+        vec![
+            start_with_question(),
+            speaker("m0", false),
+            speaker("m1", false),
+            speaker("m2", false),
+        ],
+        &[("s", "m0"), ("s", "m1"), ("s", "m2")],
+    );
+    let (_, host, took, most) = watched(&plan, |name| if name == "m0" { 300 } else { 100 });
+    assert_eq!((most, took), (3, Duration::from_millis(300)));
+    assert_eq!(host.told(), "says m0says m1says m2");
+}
+
+#[test]
+fn one_that_speaks_and_fails_is_tried_again_before_those_behind_it() {
+    let plan = plan(
+        vec![start_with_question(), speaker("m0", false), speaker("m1", false)],
+        &[("s", "m0"), ("s", "m1")],
+    );
+    let answers = Mutex::new(vec![
+        Ok(says("two")),
+        Ok(says("one")),
+        Ok(says("lost")),
+        Err("gone".to_owned()),
+    ]);
+    let host = TestHost::new().with_model(move |_| answers.lock().unwrap().pop().unwrap());
+    let (mut run, rest) = ran(&plan, &host, Vec::new());
+    assert_eq!(failure(rest), "Error in LLM node: gone");
+    run.retry(&plan, &host).unwrap();
+    assert_eq!(to_rest(&mut run, &plan, &host), Advance::Finished);
+    assert_eq!(
+        order(&run),
+        ["s", "l0", "l0", "l1"],
+        "the failure, and the second attempt"
+    );
+    assert_eq!(
+        asked(&host, 2),
+        ["system: m0", "user: Hello?"],
+        "it still is the first to speak"
+    );
+    assert_eq!(asked(&host, 3), ["system: m1"]);
+}
+
+#[test]
+fn where_a_silent_failure_is_gone_on_from_the_next_one_says_what_began_the_run() {
+    let policy = serde_json::from_value(json!({"steps": {id("m0"): {"onError": "continue"}}})).unwrap();
+    let plan = plan(
+        vec![start_with_question(), speaker("m0", false), speaker("m1", false)],
+        &[("s", "m0"), ("s", "m1")],
+    )
+    .with_policy(policy);
+    let answers = Mutex::new(vec![Ok(says("one")), Err("gone".to_owned())]);
+    let host = TestHost::new().with_model(move |_| answers.lock().unwrap().pop().unwrap());
+    let (_, rest) = ran(&plan, &host, Vec::new());
+    assert_eq!(rest, Advance::Finished);
+    assert_eq!(asked(&host, 1), ["system: m1", "user: Hello?"]);
 }

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use countersign_domain::Outcome;
 use countersign_flow::{
-    Advance, HttpRequest, OnError, PastMessage, Plan, Record, Run, RunPolicy, Script, StepPolicy,
+    Advance, HttpRequest, ModelMessage, ModelReply, ModelRequest, OnError, PastMessage, Plan, Record, Run,
+    RunPolicy, Script, StepPolicy,
 };
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     TestHost, answer, back, call, chat, condition, each, flow, gate, http, id, input, inside, node, ok,
-    reply, start,
+    plain, reply, says, start, wants,
 };
 
 /// One node as it was drawn; what its numbers mean depends on where it stands.
@@ -43,7 +44,7 @@ type Flows = Vec<Vec<Drawn>>;
 fn drawn(inside: BoxedStrategy<Vec<Drawn>>) -> impl Strategy<Value = Drawn> {
     let edge = || (any::<u16>(), 0_u8..3);
     let more = prop::collection::vec(edge(), 0..3);
-    (0_u8..10, edge(), more, any::<u16>(), any::<u16>(), inside).prop_map(
+    (0_u8..13, edge(), more, any::<u16>(), any::<u16>(), inside).prop_map(
         |(kind, from, more, choice, refers, inside)| Drawn {
             kind,
             from,
@@ -80,6 +81,9 @@ enum Kind {
     Loop,
     Iteration,
     Call,
+    Model,
+    Agent,
+    Judge,
 }
 
 /// A part of a flow while it is written: its nodes after each other, Start as the first at the top.
@@ -107,6 +111,9 @@ impl Part<'_> {
             6 if !self.before(place).is_empty() => Kind::Loop,
             7 | 8 if !inside => Kind::Iteration,
             9 if !self.calls.is_empty() => Kind::Call,
+            10 => Kind::Model,
+            11 => Kind::Agent,
+            12 => Kind::Judge,
             _ => Kind::Reply,
         }
     }
@@ -121,13 +128,16 @@ impl Part<'_> {
             Kind::Loop => 'l',
             Kind::Iteration => 'i',
             Kind::Call => 'e',
+            Kind::Model => 'm',
+            Kind::Agent => 'a',
+            Kind::Judge => 'p',
         };
         format!("{letter}{}", self.numbers + place)
     }
 
     fn outputs(&self, place: usize) -> Option<usize> {
         match self.kind(place) {
-            Kind::Check => Some(2 + usize::from(self.drawn[place].choice % 2)),
+            Kind::Check | Kind::Judge => Some(2 + usize::from(self.drawn[place].choice % 2)),
             Kind::Gate => Some(2),
             _ => None,
         }
@@ -251,8 +261,87 @@ impl Part<'_> {
                 let called = self.calls.start + choice % self.calls.len();
                 call(short, &flow_id(called), &refers)
             }
+            Kind::Model => {
+                let says = json!([{"role": "user", "content": format!("Say {short} of {refers} {item}")}]);
+                plain(
+                    short,
+                    "Say",
+                    with_memory("llm", choice, json!({"llmMessages": says})),
+                )
+            }
+            Kind::Agent => {
+                let says = json!([{"role": "user", "content": format!("Do {short} of {refers} {item}")}]);
+                // Nobody is asked inside an Iteration.
+                let gated = self.around.is_none() && choice % 4 != 0;
+                let tools = json!([tool("pay", gated), tool("fail", false)]);
+                let inputs = json!({"agentMessages": says, "agentTools": tools});
+                plain(short, "Work", with_memory("agent", choice, inputs))
+            }
+            Kind::Judge => {
+                let scenarios =
+                    (0..2 + choice % 2).map(|number| json!({"scenario": format!("it is {number}")}));
+                let inputs = json!({
+                    "conditionAgentInput": format!("{short} {refers} {item}"),
+                    "conditionAgentInstructions": "Sort it",
+                    "conditionAgentScenarios": scenarios.collect::<Vec<_>>(),
+                });
+                plain(short, "Judge", with_memory("conditionAgent", choice, inputs))
+            }
         }
     }
+}
+
+/// The inputs of a node that asks a model, with one of the kinds of memory.
+fn with_memory(prefix: &str, choice: usize, mut inputs: Value) -> Value {
+    let memory = choice / 4 % 4;
+    let kinds = ["allMessages", "allMessages", "windowSize", "conversationSummary"];
+    inputs[format!("{prefix}Model")] = "chatOpenAI".into();
+    inputs[format!("{prefix}ModelConfig")] = json!({"modelName": "g"});
+    inputs[format!("{prefix}EnableMemory")] = (memory > 0).into();
+    inputs[format!("{prefix}MemoryType")] = kinds[memory].into();
+    inputs[format!("{prefix}ReturnResponseAs")] = ["userMessage", "assistantMessage"][choice / 2 % 2].into();
+    inputs
+}
+
+/// A tool of an agent: a request to a target.
+fn tool(name: &str, gated: bool) -> Value {
+    json!({
+        "agentSelectedTool": "requestsPost",
+        "agentSelectedToolConfig": {"requestsPostUrl": format!("http://x/{name}"), "requestsPostName": name,
+            "requestsPostDescription": "Does it", "requestsPostBodySchema": "{\"n\": {\"type\": \"number\"}}"},
+        "agentSelectedToolRequiresHumanInput": gated,
+    })
+}
+
+/// A model whose answers depend on nothing but what it is asked: some fail, some are of no use, and an agent wants tools
+/// until it was given something twice.
+fn model_says(request: &ModelRequest) -> Result<ModelReply, String> {
+    let text = format!("{:?}", request.messages);
+    let number = text.bytes().fold(7_u32, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u32::from(byte))
+    }) as usize
+        >> 8;
+    if number.is_multiple_of(11) {
+        return Err("the model is not there".to_owned());
+    }
+    if let Some(expected) = &request.expected {
+        let scenarios = expected["properties"]["output"]["enum"].as_array().unwrap();
+        return Ok(says(&match scenarios.get(number / 11 % (scenarios.len() + 2)) {
+            Some(scenario) => json!({"output": scenario}).to_string(),
+            None => ["nothing of these", "{\"output\": \"else\"}"][number % 2].to_owned(),
+        }));
+    }
+    let given = |message: &&ModelMessage| matches!(message, ModelMessage::Tool { .. });
+    let rounds = request.messages.iter().filter(given).count();
+    if request.tools.is_empty() || rounds > 1 || number % 4 == 0 {
+        return Ok(says(&format!("answer {}", number % 100)));
+    }
+    let wanted = |bits: usize| {
+        let name = ["pay", "pay", "fail", "unknown"][bits % 4];
+        (name, json!({"body": {"n": bits % 10}}))
+    };
+    let calls = [wanted(number / 4), wanted(number / 64), wanted(number / 1024)];
+    Ok(wants("I need", &calls[..1 + number % 3]))
 }
 
 fn flow_id(number: usize) -> String {
@@ -381,6 +470,19 @@ fn host(world: &Arc<Mutex<World>>, flows: &Flows) -> TestHost {
                     Ok(ok(&json!({"url": request.url, "body": body})))
                 };
                 Box::pin(std::future::ready(answer))
+            }
+        })
+        .with_slow_model({
+            let world = world.clone();
+            move |request: &ModelRequest| {
+                let mut world = world.lock().unwrap();
+                let asked = format!("{:?} {}", request.messages, request.tools.len());
+                world.hear(&request.idempotency_key, asked, true);
+                if world.kills_now() {
+                    world.died = true;
+                    return Box::pin(std::future::pending());
+                }
+                Box::pin(std::future::ready(model_says(request)))
             }
         })
         .with_scripts({
@@ -656,7 +758,7 @@ fn assert_whole_turns(flows: &Flows, run: &Run, finished: bool) {
             ran |= at == place;
             let output = usize::from(drawn.from.1) % part.outputs(at).unwrap_or(1);
             let takes = match part.kind(at) {
-                Kind::Check | Kind::Gate => {
+                Kind::Check | Kind::Gate | Kind::Judge => {
                     let fulfilled = format!("/conditions/{output}/isFulfilled");
                     record.output().pointer(&fulfilled) == Some(&Value::Bool(true))
                 }

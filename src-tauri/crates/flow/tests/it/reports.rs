@@ -161,7 +161,7 @@ fn what_this_very_flow_does_differently_is_told_by_its_row() {
     assert_eq!(found, some(&["D3.4"]));
     let form = http(
         "t0",
-        json!({"method": "POST", "bodyType": "xWwwFormUrlencoded", "responseType": "base64"}),
+        json!({"method": "POST", "url": "http://x/", "bodyType": "xWwwFormUrlencoded", "responseType": "base64"}),
     );
     assert_eq!(graph(form, vec![], &[("s", "t0")]), some(&["D3.11", "r"]));
     // A join of branches that all come, and what another answer leads to, are the same in both.
@@ -245,34 +245,365 @@ fn secrets_give_way_to_references_and_nothing_else_changes() {
     }
 }
 
-/// What the report tells of secrets is what can be moved: no more, no less.
+/// Where secrets lie in real exports: each is told, none is repeated, and where a reference can stand in its place the
+/// step does afterwards what it did before.
 #[test]
-fn each_secret_that_is_told_is_found_in_the_text() {
-    for name in [
-        "AUTHORIZATION",
-        "x-api-key ",
-        "Accept",
-        "Private-Token",
-        "proxy-authorization",
-    ] {
-        for value in ["s3cret", " ", "{{ $vars.x }}", "Bearer {{ $vars.x }}"] {
-            let headers = json!([{"key": name, "value": value}]);
-            let text = flow(
-                vec![
-                    start(json!({})),
-                    http("t0", json!({"url": "http://x", "headers": headers})),
-                ],
-                &[("s", "t0")],
-            );
-            let told = kinds(&Plan::parse(&text).unwrap());
-            let told = told.iter().filter(|kind| **kind == FindingKind::ClearTextSecret);
-            assert_eq!(
-                told.count(),
-                clear_text_secrets(&text).len(),
-                "{name:?}: {value:?}"
-            );
+fn secrets_are_found_wherever_they_stand_and_what_moves_does_the_same_as_before() {
+    let secret = "s3cr3t-value-42";
+    let headers = |name: &str| json!([{"key": name, "value": secret}]);
+    let text = |text: &str| text.replace("SECRET", secret);
+    // (kind, inputs, place, whether it can be moved)
+    let cases = [
+        (
+            "t0",
+            json!({"url": "http://x/", "headers": headers("X-Secret-Token")}),
+            "X-Secret-Token",
+            true,
+        ),
+        (
+            "t0",
+            json!({"url": "http://x/", "headers": headers("x-functions-key ")}),
+            "x-functions-key",
+            true,
+        ),
+        (
+            "t0",
+            json!({"url": "http://x/", "headers": headers("X-DB-Password")}),
+            "X-DB-Password",
+            true,
+        ),
+        (
+            "t0",
+            json!({"url": "http://x/", "queryParams": headers("api_key")}),
+            "api_key",
+            true,
+        ),
+        (
+            "t0",
+            json!({"url": text("http://x/p?a=1&api_key=SECRET#f")}),
+            "api_key in url",
+            true,
+        ),
+        (
+            "t0",
+            json!({"url": text("http://{{ question }}/p?token=SECRET&b={{ question }}")}),
+            "token in url",
+            true,
+        ),
+        (
+            "t0",
+            json!({"url": text("https://me:SECRET@x/p")}),
+            "password in url",
+            true,
+        ),
+        (
+            "t0",
+            json!({"url": "http://x/", "method": "POST", "bodyType": "json",
+            "body": text("{\"user\": \"é\\u00e9\", \"password\": \"SECRET\", \"n\": {{ question }}}")}),
+            "password in body",
+            true,
+        ),
+        (
+            "t0",
+            json!({"url": "http://x/", "method": "POST", "bodyType": "formData",
+            "body": [{"key": "client_secret", "value": secret}]}),
+            "client_secret",
+            true,
+        ),
+        (
+            "d0",
+            json!({"directReplyMessage": "use ghp_0123456789abcdefABCDEF now"}),
+            "key in directReplyMessage",
+            true,
+        ),
+        (
+            "d0",
+            json!({"directReplyMessage": "<p>use ghp_0123456789abcdefABCDEF <b>now</b></p>"}),
+            "key in directReplyMessage",
+            true,
+        ),
+        (
+            "o0",
+            json!({"selectedTool": "requestsPost", "selectedToolConfig": {"requestsPostUrl": "http://x/",
+            "requestsPostHeaders": text("{\"X-Api-Key\": \"SECRET\"}")}}),
+            "X-Api-Key in requestsPostHeaders",
+            true,
+        ),
+        (
+            "a0",
+            json!({"agentModel": "chatOpenAI", "agentTools": [{"agentSelectedTool": "requestsGet",
+            "agentSelectedToolConfig": {"requestsGetUrl": text("http://x/?key=SECRET")}}]}),
+            "key in requestsGetUrl",
+            true,
+        ),
+        (
+            "f0",
+            json!({"customFunctionJavascriptFunction": "const k = 'sk-proj-abc123DEF456';"}),
+            "key in customFunctionJavascriptFunction",
+            false,
+        ),
+        (
+            "f0",
+            json!({"customFunctionJavascriptFunction": text("login({user: 'me', password: 'SECRET'})")}),
+            "password in customFunctionJavascriptFunction",
+            false,
+        ),
+        (
+            "f0",
+            json!({"customFunctionJavascriptFunction": text("h = {'X-Auth': `Bearer SECRET`}")}),
+            "key in customFunctionJavascriptFunction",
+            false,
+        ),
+        (
+            "m0",
+            json!({"llmModel": "chatOpenAI", "llmModelConfig": {"openAIApiKey": secret},
+            "llmMessages": [{"role": "user", "content": "hi"}]}),
+            "openAIApiKey in llmModelConfig",
+            false,
+        ),
+    ];
+    for (kind, inputs, place, moves) in cases {
+        let document = flow(
+            vec![start(json!({})), plain(kind, "Step", inputs)],
+            &[("s", kind)],
+        );
+        let found = clear_text_secrets(&document);
+        let places: Vec<_> = found
+            .iter()
+            .map(|one| (&*one.place, one.by_hand.is_none()))
+            .collect();
+        assert_eq!(places, [(place, moves)], "{document}");
+        let told = Plan::parse(&document).unwrap();
+        let kind = if moves {
+            FindingKind::ClearTextSecret
+        } else {
+            FindingKind::ClearTextByHand
+        };
+        let finding = told.findings().iter().find(|finding| finding.kind == kind);
+        let message = &finding
+            .unwrap_or_else(|| panic!("{place}: {}", messages(&told)))
+            .message;
+        assert!(
+            message.contains(place) && !message.contains(&*found[0].value),
+            "{message}"
+        );
+        if !moves {
+            continue;
         }
+        let value = found[0].value.clone();
+        assert!(
+            value == secret || value.starts_with("ghp_"),
+            "all of it, and nothing else: {value}"
+        );
+        let changed = with_references(&document, &[(found[0].clone(), "moved".to_owned())]);
+        assert_eq!(
+            changed.replace("{{ $vars.moved }}", &value),
+            document,
+            "everything else stays byte for byte"
+        );
+        assert_eq!(clear_text_secrets(&changed), [], "{changed}");
+        let reads = Plan::parse(&changed).unwrap();
+        assert!(
+            reads.needs().contains(&("Step", Need::Variable("moved"))),
+            "{changed}"
+        );
     }
+}
+
+/// What only looks like one is left alone.
+#[test]
+fn ordinary_texts_are_no_secrets() {
+    let code = "const token = input.token; const key = 'name'; const t = {type: 'string', token: 'string'};\n\
+                const id = task-1234567890; if (password === '') { return `Bearer ${token}` } return {'sk-': 1}";
+    for (kind, inputs) in [
+        ("f0", json!({"customFunctionJavascriptFunction": code})),
+        (
+            "t0",
+            json!({"url": "http://x/?page_token=abcdef&max_tokens=512&key={{ $vars.k }}&sort=key",
+            "headers": [{"key": "Idempotency-Key", "value": "abc"}, {"key": "Authorization", "value": "Bearer {{ $vars.t }}"},
+                {"key": "X-Token", "value": " "}, {"key": "Accept", "value": "text/plain"}]}),
+        ),
+        (
+            "m0",
+            json!({"llmModel": "chatOpenAI", "llmModelConfig": {"maxTokens": "90", "modelName": "gpt-4"},
+            "llmMessages": [{"role": "user", "content": "Explain what a password: is, and risk-assessment-2024."}]}),
+        ),
+        (
+            "d0",
+            json!({"directReplyMessage": "Your token is {{ $flow.state.token }}; see https://x/?token={{ question }}"}),
+        ),
+    ] {
+        let document = flow(
+            vec![start(json!({})), plain(kind, "Step", inputs)],
+            &[("s", kind)],
+        );
+        assert_eq!(clear_text_secrets(&document), [], "{document}");
+    }
+}
+
+/// What can never come to its end is told before it is tried.
+#[test]
+fn steps_that_can_only_fail_are_told() {
+    let scenario = json!([{"scenario": "a"}]);
+    for (kind, inputs, why) in [
+        ("e0", json!({}), "has no flow that it calls"),
+        (
+            "m0",
+            json!({"llmMessages": [{"role": "user", "content": "x"}]}),
+            "names no language model",
+        ),
+        ("a0", json!({}), "names no language model"),
+        (
+            "p0",
+            json!({"conditionAgentScenarios": scenario}),
+            "names no language model",
+        ),
+        (
+            "p0",
+            json!({"conditionAgentModel": "chatOpenAI", "conditionAgentScenarios": []}),
+            "has no scenario",
+        ),
+        ("o0", json!({}), "has no tool"),
+        ("t0", json!({"method": "GET"}), "has no URL"),
+        ("t0", json!({"url": " "}), "has no URL"),
+        ("t0", json!({"url": "example.org/x"}), "calls what is no URL"),
+        ("t0", json!({"url": "ftp://example.org/x"}), "scheme ftp"),
+        (
+            "c0",
+            json!({"conditions": [{"type": "string", "value1": "a", "operation": "like", "value2": "b"}]}),
+            "“like”",
+        ),
+    ] {
+        let plan = plan(
+            vec![start(json!({})), plain(kind, "Step", inputs)],
+            &[("s", kind)],
+        );
+        let fails: Vec<_> = plan
+            .findings()
+            .iter()
+            .filter(|finding| finding.kind == FindingKind::AlwaysFails)
+            .collect();
+        assert!(
+            fails.len() == 1 && fails[0].message.starts_with("“Step” ") && fails[0].message.contains(why),
+            "{why}: {fails:?}"
+        );
+        let mut run = Run::begin(&plan, input(json!({})));
+        let host = TestHost::new().with_http(|request| {
+            let message = format!("{} cannot be called", request.url);
+            Box::pin(std::future::ready(Err(message)))
+        });
+        assert!(
+            matches!(to_rest(&mut run, &plan, &host), Advance::Failed(_)),
+            "{why}"
+        );
+    }
+}
+
+/// The rows of `DEVIATIONS.md` that are marked there as told.
+#[test]
+fn what_single_steps_and_loops_do_differently_is_told_by_its_row() {
+    let rows = |nodes: Vec<Value>, edges: &[(&str, &str)]| -> Vec<&'static str> {
+        let plan = plan(nodes, edges);
+        let kinds = kinds(&plan).into_iter();
+        kinds
+            .filter_map(|kind| match kind {
+                FindingKind::Differs(row) => Some(row),
+                _ => None,
+            })
+            .collect()
+    };
+    let one = |step: Value, short: &str| rows(vec![start(json!({})), step], &[("s", short)]);
+    let text = |one: &str| json!({"conditions": [{"type": "string", "value1": one, "operation": "equal", "value2": "200"}]});
+    let status = rows(
+        vec![
+            start(json!({})),
+            http("t0", json!({"url": "http://x/"})),
+            plain("c0", "Check", text("{{ httpAgentflow_0.output.http.status }}")),
+            plain("c1", "Check", text("is {{ httpAgentflow_0.output.http.status }}")),
+        ],
+        &[("s", "t0"), ("t0", "c0"), ("c0.0", "c1")],
+    );
+    assert_eq!(status, ["D3.5"], "a text with something around it is a text");
+    let state = start(json!({"startState": [{"key": "a", "value": "1"}, {"key": "b"}]}));
+    assert_eq!(rows(vec![state, reply("d0", "x")], &[("s", "d0")]), ["D3.9"]);
+    let gated = |more: Value| {
+        let mut tool =
+            json!({"agentSelectedTool": "calculator", "agentSelectedToolRequiresHumanInput": true});
+        tool["more"] = more;
+        plain(
+            "a0",
+            "Agent",
+            json!({"agentModel": "chatOpenAI", "agentTools": [tool]}),
+        )
+    };
+    assert_eq!(one(gated(json!(1)), "a0"), ["semantics §11"]);
+    let in_iteration = rows(
+        vec![start(json!({})), each("i0", "[1]"), inside("i0", gated(json!(1)))],
+        &[("s", "i0")],
+    );
+    assert_eq!(in_iteration, ["semantics §11", "gated tool in an Iteration"]);
+    let two = json!([{"role": "system", "content": "a"}, {"role": "user", "content": "u"}, {"role": "system", "content": "b"}]);
+    let llm = plain(
+        "m0",
+        "Model",
+        json!({"llmModel": "chatOpenAI", "llmMessages": two}),
+    );
+    assert_eq!(one(llm, "m0"), ["order of system messages"]);
+    let odd = http(
+        "t0",
+        json!({"url": "http://x/#part", "headers": [{"key": " content-length", "value": "3"}]}),
+    );
+    assert_eq!(one(odd, "t0"), ["fragment of a URL", "length of a body"]);
+    let over_a_gate = rows(
+        vec![
+            start(json!({})),
+            reply("d0", "a"),
+            gate("h0", "again?"),
+            back("l0", "d0", json!({})),
+            reply("d1", "done"),
+        ],
+        &[("s", "d0"), ("d0", "h0"), ("h0.0", "l0"), ("h0.1", "d1")],
+    );
+    assert_eq!(over_a_gate, ["D1.14"]);
+    let with_a_join = rows(
+        vec![
+            start(json!({})),
+            reply("d0", "a"),
+            reply("d1", "b"),
+            reply("d2", "c"),
+            reply("d3", "join"),
+            back("l0", "d0", json!({})),
+        ],
+        &[
+            ("s", "d0"),
+            ("d0", "d1"),
+            ("d0", "d2"),
+            ("d1", "d3"),
+            ("d2", "d3"),
+            ("d3", "l0"),
+        ],
+    );
+    assert_eq!(with_a_join, ["join in a Loop"]);
+    let gate_outside = rows(
+        vec![
+            start(json!({})),
+            gate("h0", "?"),
+            reply("d0", "a"),
+            back("l0", "d0", json!({})),
+        ],
+        &[("s", "h0"), ("h0.0", "d0"), ("d0", "l0")],
+    );
+    assert_eq!(gate_outside, Vec::<&str>::new());
+}
+
+/// The page says which of its rows the report tells; each of them is told by one of the tests above.
+#[test]
+fn the_page_of_differences_marks_what_is_told() {
+    let page = include_str!("../../DEVIATIONS.md");
+    let marked = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains(" ° |"));
+    assert_eq!(marked.count(), 17);
 }
 
 /// It is no fault that keeps a flow from running, in Flowise neither.

@@ -207,15 +207,43 @@ fn what_is_wrong_with_a_schedule_is_said() {
             json!({"scheduleFrequency": "hourly", "scheduleOnMinute": 0, "scheduleEndDate": "soon"}),
             "“soon”",
         ),
+        (
+            json!({"scheduleType": "cronExpression", "scheduleCronExpression": "0 0 30 2 *"}),
+            "never comes round",
+        ),
+        (
+            json!({"scheduleType": "cronExpression", "scheduleCronExpression": "* * * 31 4,6,9,11 *"}),
+            "never comes round",
+        ),
+        (
+            json!({"scheduleFrequency": "hourly", "scheduleOnMinute": 0, "scheduleInputMode": "form",
+                "scheduleFormDefaults": "{city"}),
+            "form that the schedule fills in cannot be read",
+        ),
+        (
+            json!({"scheduleFrequency": "hourly", "scheduleOnMinute": 0, "scheduleInputMode": "form",
+                "scheduleFormDefaults": "[1]"}),
+            "has to be a JSON object",
+        ),
     ] {
         let problem = read(settings.clone()).expect_err(&settings.to_string());
         assert!(problem.contains(part), "{settings}: {problem}");
+        assert!(problem.ends_with('.') && !problem.contains(".."), "{problem}");
     }
-    // 30 February is a pattern that never comes round.
+}
+
+/// A day that only leap years have comes round, and so does what the editor leaves empty.
+#[test]
+fn rare_days_and_empty_forms_are_no_fault() {
     assert_eq!(
-        cron("0 0 30 2 *", "UTC").next_after(at("2026-01-01T00:00:00Z")),
-        None
+        moments(&cron("0 0 29 2 *", "Europe/Berlin"), "2026-01-01T00:00:00Z", 1),
+        ["2028-02-28T23:00Z"]
     );
+    for defaults in [json!(null), json!(""), json!({}), json!("{}")] {
+        let settings = json!({"scheduleFrequency": "hourly", "scheduleOnMinute": 0, "scheduleInputMode": "form",
+            "scheduleFormDefaults": defaults});
+        assert_eq!(read(settings).unwrap().input(), Incoming::Form(json!({})));
+    }
 }
 
 #[test]

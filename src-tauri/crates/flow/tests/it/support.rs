@@ -38,7 +38,8 @@ pub(crate) struct TestHost {
 type AnswerHttp =
     Box<dyn Fn(&HttpRequest) -> HostFuture<'static, Result<HttpResponse, String>> + Send + Sync>;
 
-type AnswerModel = Box<dyn Fn(&ModelRequest) -> Result<ModelReply, String> + Send + Sync>;
+type AnswerModel =
+    Box<dyn Fn(&ModelRequest) -> HostFuture<'static, Result<ModelReply, String>> + Send + Sync>;
 
 type RunScript = Box<dyn Fn(&Script) -> Result<Option<Value>, String> + Send + Sync>;
 
@@ -54,7 +55,10 @@ impl TestHost {
                 Box::pin(std::future::ready(Err(message)))
             }),
             requests: Mutex::default(),
-            answer_model: Box::new(|request| Err(format!("no question was expected: {request:?}"))),
+            answer_model: Box::new(|request| {
+                let message = format!("no question was expected: {request:?}");
+                Box::pin(std::future::ready(Err(message)))
+            }),
             asked: Mutex::default(),
             passages: Vec::new(),
             told: Mutex::default(),
@@ -78,6 +82,14 @@ impl TestHost {
     pub(crate) fn with_model(
         self,
         answer: impl Fn(&ModelRequest) -> Result<ModelReply, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.with_slow_model(move |request| Box::pin(std::future::ready(answer(request))))
+    }
+
+    /// The same with a language model that may take its time.
+    pub(crate) fn with_slow_model(
+        self,
+        answer: impl Fn(&ModelRequest) -> HostFuture<'static, Result<ModelReply, String>> + Send + Sync + 'static,
     ) -> Self {
         Self {
             answer_model: Box::new(answer),
@@ -196,11 +208,15 @@ impl Host for TestHost {
 
     fn model(&self, request: ModelRequest) -> HostFuture<'_, Result<ModelReply, String>> {
         let answer = (self.answer_model)(&request);
-        if let (Ok(reply), true) = (&answer, request.stream) {
-            self.told.lock().unwrap().push_str(&reply.content);
-        }
+        let stream = request.stream;
         self.asked.lock().unwrap().push(request);
-        Box::pin(std::future::ready(answer))
+        Box::pin(async move {
+            let answer = answer.await;
+            if let (Ok(reply), true) = (&answer, stream) {
+                self.told.lock().unwrap().push_str(&reply.content);
+            }
+            answer
+        })
     }
 
     fn look_up(&self, lookup: Lookup) -> HostFuture<'_, Result<Vec<Passage>, String>> {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use countersign_delivery::{AddressGuard, Client, LoopbackPolicy};
 use countersign_domain::SystemClock;
 use countersign_model::{
-    Connection, Limits, Message, ModelCall, ModelClient, ModelError, Provider, Reply, Tool, ToolCall, Usage,
+    Connection, Limits, Message, ModelCall, ModelClient, ModelError, Piece, Provider, Reply, Tool, ToolCall,
+    Usage,
 };
 use countersign_signature::Secret;
 use countersign_testkit::{ModelAnswer, ModelServer};
@@ -63,8 +64,9 @@ async fn ask(
 ) -> (Result<Reply, ModelError>, String) {
     let mut told = String::new();
     let reply = client(limits())
-        .ask(&connection(provider, server), call, &mut |piece| {
-            told.push_str(piece)
+        .ask(&connection(provider, server), call, &mut |piece| match piece {
+            Piece::Text(text) => told.push_str(text),
+            Piece::Thought(thought) => told.push_str(&format!("<{thought}>")),
         })
         .await;
     (reply, told)
@@ -106,6 +108,66 @@ async fn every_provider_answers_whole_and_in_pieces() {
             let said = asked.body.to_string();
             assert!(said.contains("0.5") && said.contains("99"), "{provider}: {said}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_model_thinks_comes_in_pieces_of_its_own() {
+    let events = |events: &[Value]| -> String {
+        let frames = events.iter();
+        frames
+            .map(|event| {
+                let kind = event["type"].as_str().unwrap_or("message");
+                format!("event: {kind}\ndata: {event}\n\n")
+            })
+            .collect()
+    };
+    let openai = |delta: Value| json!({"choices": [{"index": 0, "delta": delta}]});
+    let anthropic = |kind: &str, delta: Value| json!({"type": "content_block_delta", "index": 0, "delta": {"type": kind, (kind.trim_end_matches("_delta")): delta}});
+    let ollama = |name: &str, text: &str, done: bool| {
+        format!(
+            "{}\n",
+            json!({"message": {"role": "assistant", (name): text}, "done": done})
+        )
+    };
+    for provider in PROVIDERS {
+        let (kind, body) = match provider {
+            Provider::OpenAi => (
+                "text/event-stream",
+                events(&[
+                    openai(json!({"reasoning_content": "Hm, "})),
+                    openai(json!({"reasoning_content": "so."})),
+                    json!({"choices": [{"index": 0, "delta": {"content": "Yes."}, "finish_reason": "stop"}]}),
+                ]) + "data: [DONE]\n\n",
+            ),
+            Provider::Anthropic => (
+                "text/event-stream",
+                events(&[
+                    json!({"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 1}}}),
+                    json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}}),
+                    anthropic("thinking_delta", json!("Hm, ")),
+                    anthropic("thinking_delta", json!("so.")),
+                    json!({"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}}),
+                    anthropic("text_delta", json!("Yes.")),
+                    json!({"type": "message_stop"}),
+                ]),
+            ),
+            Provider::Ollama => (
+                "application/x-ndjson",
+                ollama("thinking", "Hm, ", false)
+                    + &ollama("thinking", "so.", false)
+                    + &ollama("content", "Yes.", true),
+            ),
+        };
+        let server = ModelServer::saying([ModelAnswer::Raw(kind.to_owned(), body)]);
+        let call = ModelCall {
+            stream: true,
+            ..question("Really?")
+        };
+        let (reply, told) = ask(&server, provider, &call).await;
+        let reply = reply.unwrap();
+        assert_eq!(told, "<Hm, ><so.>Yes.", "{provider}");
+        assert_eq!(reply.reasoning.as_deref(), Some("Hm, so."), "{provider}");
     }
 }
 

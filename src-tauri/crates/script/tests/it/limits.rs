@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_script::{Engine, Limits, NoFetch, ScriptError};
+use countersign_script::{Console, Engine, Limits, NoFetch, ScriptError};
 use serde_json::{Map, Value, json};
 
 use crate::support::{Outcome, small};
@@ -320,6 +320,33 @@ async fn no_more_run_side_by_side_than_may() {
         "three turns of two: {:?}",
         began.elapsed()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_group_leaves_turns_for_others() {
+    let engine = limited(Limits {
+        side_by_side: 8,
+        ..Limits::default()
+    });
+    let sleeps = "await new Promise((done) => setTimeout(done, 1e6))";
+    let greedy: Vec<_> = (0..40)
+        .map(|_| {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                engine
+                    .run_for("greedy", sleeps, Map::new(), "key", &Console::default())
+                    .await
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let console = Console::default();
+    let other = engine.run_for("other", "return 1", Map::new(), "key", &console);
+    let other = tokio::time::timeout(Duration::from_secs(10), other).await;
+    assert_eq!(other, Ok(Ok(Some(json!(1)))), "long before the others end");
+    for run in greedy {
+        run.abort();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

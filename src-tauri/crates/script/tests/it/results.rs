@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use countersign_script::ScriptError;
+use countersign_script::{Console, ScriptError};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -257,4 +257,21 @@ proptest! {
         let ended = runtime.block_on(engine().run(&code, Map::new(), "key"));
         prop_assert!(!matches!(ended, Err(ScriptError::Engine(_))), "{:?}", ended);
     }
+}
+
+/// The last lines of the console are there, whatever came of the script, and never more than somebody reads.
+#[tokio::test]
+async fn what_a_script_wrote_last_is_kept() {
+    let engine = engine();
+    let console = Console::default();
+    let code = "for (let at = 0; at < 120; at++) console.log('line', at); console.warn('x'.repeat(900)); throw new Error('no')";
+    let ran = engine.run_for("flow", code, Map::new(), "key", &console).await;
+    assert!(ran.is_err(), "{ran:?}");
+    let lines = console.lines();
+    assert_eq!((lines.len(), lines[48].as_str()), (50, "line 119"));
+    assert!(
+        lines[49].starts_with("warn: xxx") && lines[49].chars().count() < 520,
+        "{}",
+        lines[49]
+    );
 }

@@ -7,6 +7,7 @@ mod connections;
 mod events;
 mod executions;
 mod health;
+mod open;
 mod prediction;
 mod reply;
 mod settings;
@@ -94,6 +95,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/settings", get(settings::show).patch(settings::change))
         .route("/settings/test-callback", post(settings::test_callback))
         .route("/settings/test-notification", post(settings::test_notification))
+        .route("/open", post(open::show))
         .route("/status", get(status::show))
         .route("/events", get(events::stream));
     Router::new()

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use countersign_app::{Error, RunStream, WebhookReply};
 use futures_util::stream;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::error;
@@ -41,6 +41,7 @@ fn watched(events: RunStream) -> Response {
     let headers = [
         (CONTENT_TYPE.as_str(), "text/event-stream"),
         (CACHE_CONTROL.as_str(), "no-cache"),
+        (CONNECTION.as_str(), "keep-alive"),
         ("x-accel-buffering", "no"),
     ];
     (headers, Body::from_stream(frames)).into_response()

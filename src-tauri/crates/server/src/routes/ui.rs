@@ -21,7 +21,15 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// The one address of all pages of the user interface: it tells them apart behind `#`.
 const PAGE: &str = "/";
 
-const MISSING: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Countersign</title>\n\
+/// What is served at `/` by a host without pages that has a window.
+const IN_THE_WINDOW: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Countersign</title>\n\
+    <h1>Countersign runs as the desktop app</h1>\n\
+    <p>Its inbox is its window. If you do not see it, start Countersign again: that shows it.\n\
+    <p>For the inbox in a browser, quit the app and run <code>countersign serve</code>.\n\
+    <p>Webhooks and the management API are served here.\n</html>\n";
+
+/// And by one that has none.
+const NOT_BUILT: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Countersign</title>\n\
     <h1>Countersign runs</h1>\n\
     <p>The user interface was not built, so there is nothing to show here. Build it with \
     <code>npm --prefix ui ci &amp;&amp; npm --prefix ui run build</code> and start again.\n\
@@ -42,7 +50,7 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
     };
     let mut response = match found {
         Some(response) => response,
-        None if path == PAGE => missing(),
+        None if path == PAGE => no_pages(shared.app.has_window()),
         None => return error::compatible(&error::nothing_here()),
     };
     // The build names files in `assets` by their content; all others are asked for again.
@@ -78,11 +86,11 @@ async fn file(dist: &Path, mut request: Request) -> Option<Response> {
     }
 }
 
-fn missing() -> Response {
+fn no_pages(has_window: bool) -> Response {
     (
         StatusCode::OK,
         [(CONTENT_TYPE, "text/html; charset=utf-8")],
-        MISSING,
+        if has_window { IN_THE_WINDOW } else { NOT_BUILT },
     )
         .into_response()
 }

@@ -780,3 +780,39 @@ async fn after_shutdown_work_is_refused_as_our_fault() {
     assert_eq!(answer.json()["code"], "shutting-down");
     assert_eq!(answer.header("retry-after"), "5");
 }
+
+#[tokio::test]
+async fn the_window_is_shown_on_request_where_there_is_one() {
+    let house = House::open().await;
+    let id = stopped(&house).await["action"]["id"].as_str().unwrap().to_owned();
+    let open = async |body: Value| house.manage("POST", "/api/v1/open", Some(&body)).await;
+
+    let answer = open(json!({})).await;
+    let (status, message) = answer.refusal();
+    assert_eq!((status, &answer.json()["code"]), (409, &json!("no-window")));
+    assert!(message.contains("countersign serve"), "{message}");
+
+    let mut window = house.app.open_requests();
+    assert_eq!(open(json!({})).await.status, 204);
+    assert_eq!(window.recv().await.unwrap().approval, None, "the inbox");
+    assert_eq!(open(json!({ "approvalId": id })).await.status, 204);
+    let shown = window.recv().await.unwrap().approval;
+    assert_eq!(shown.map(|id| id.to_string()), Some(id), "one question");
+    for (body, status) in [
+        (
+            json!({ "approvalId": "01890000-0000-7000-8000-000000000000" }),
+            404,
+        ),
+        (json!({ "approvalId": "nonsense" }), 404),
+        (json!({ "approvalId": 7 }), 400),
+        (json!({ "page": "settings" }), 400),
+        (json!([]), 400),
+    ] {
+        let answer = open(body.clone()).await;
+        assert_eq!(answer.refusal().0, status, "{body}");
+    }
+    assert!(window.try_recv().is_err(), "what is refused shows nothing");
+
+    house.app.shutdown().await;
+    assert_eq!(open(json!({})).await.refusal().0, 503, "it closes");
+}

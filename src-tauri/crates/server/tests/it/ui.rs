@@ -101,3 +101,28 @@ async fn without_a_build_it_says_how() {
         assert_eq!(get(&house, "/favicon.ico").await.status, 404);
     }
 }
+
+#[tokio::test]
+async fn without_pages_it_is_said_where_the_inbox_is() {
+    let house = House::with(Options::default()).await;
+    let page = get(&house, "/").await;
+    assert!(
+        page.text.contains("was not built") && page.text.contains("npm"),
+        "a host for the browser: {page:?}"
+    );
+    // Whoever hears of these requests has a window, as the desktop app.
+    let window = house.app.open_requests();
+    let page = get(&house, "/").await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.text.contains("desktop app") && page.text.contains("countersign serve"),
+        "{page:?}"
+    );
+    assert!(!page.text.contains("npm"), "nothing is to be built: {page:?}");
+    assert!(
+        page.header("content-security-policy")
+            .contains("script-src 'self'")
+    );
+    drop(window);
+    assert!(get(&house, "/").await.text.contains("was not built"));
+}

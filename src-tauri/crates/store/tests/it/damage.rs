@@ -159,6 +159,12 @@ async fn nothing_that_waits_is_lost_to_a_damaged_database() {
                 .map(|entry| entry.unwrap().path())
                 .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("snap."))
                 .for_each(|path| fs::write(path, "").unwrap()),
+            4 => {
+                let path = copy.path().join("db/conf");
+                let mut conf = fs::read(&path).unwrap();
+                conf[9] ^= 1;
+                fs::write(path, conf).unwrap();
+            }
             _ => {
                 let at = usize::try_from(next(size)).unwrap();
                 bytes[at] ^= 1 << next(8);
@@ -201,6 +207,22 @@ async fn nothing_that_waits_is_lost_to_a_damaged_database() {
             );
         }
         repaired += usize::from(!store.repairs().is_empty());
+        for text in store.repairs() {
+            let jargon = [
+                "backtrace",
+                "None",
+                "Some(",
+                "Err(",
+                "Corruption",
+                "offset",
+                "Os {",
+            ];
+            assert!(
+                jargon.iter().all(|word| !text.contains(word)),
+                "round {round}: for people: {text}"
+            );
+            println!("round {round}: {text}");
+        }
     }
     assert!(
         repaired >= 3,

@@ -81,6 +81,7 @@ pub(crate) fn approval(chat_id: &str, body_bytes: usize) -> Approval {
         chat_id: chat_id.to_owned(),
         node_id: "humanInputAgentflow_0".to_owned(),
         node_label: "Release?".to_owned(),
+        called_flows: Vec::new(),
         content_hash: question.hash(id),
         question,
         signed: true,

@@ -373,6 +373,13 @@ async fn what_waits_is_rebuilt_when_the_database_is_gone() {
         "{:?}",
         store.repairs()
     );
+    let told = |texts: &[String]| {
+        let texts = texts.join("\n");
+        ["gone", "flows", "settings", "variables", "secrets", "lost"]
+            .iter()
+            .all(|word| texts.contains(word))
+    };
+    assert!(told(store.repairs()), "{:?}", store.repairs());
     check(&store, &approvals, &callbacks);
     let messages: Vec<_> = runs.iter().flat_map(|run| run.messages.clone()).collect();
     assert_eq!(
@@ -394,6 +401,41 @@ async fn what_waits_is_rebuilt_when_the_database_is_gone() {
     let store = given::store(dir.path());
     assert!(store.repairs().is_empty(), "{:?}", store.repairs());
     assert_eq!(store.pending_count(), 1);
+    let loss = store.damage();
+    assert!(
+        told(&loss) && loss.len() == 1,
+        "it is told at each start: {loss:?}"
+    );
+    assert!(
+        loss[0].contains("countersign doctor --acknowledge-damage"),
+        "{loss:?}"
+    );
+    store.close().await;
+    let acknowledge = || acknowledge_damage(&Options::new(dir.path()), Arc::new(SystemClock)).unwrap();
+    let done = acknowledge();
+    assert!(
+        done.set_aside.is_none() && done.loss.is_some_and(|loss| told(&[loss])),
+        "until somebody has seen it"
+    );
+    assert_eq!(acknowledge().loss, None, "once is enough");
+    let store = given::store(dir.path());
+    assert!(store.damage().is_empty(), "{:?}", store.damage());
+    check_pending(&store);
+    store.close().await;
+
+    // The next loss is a new one.
+    fs::remove_dir_all(dir.path().join("db")).unwrap();
+    let store = given::store(dir.path());
+    assert!(
+        told(store.repairs()) && told(&store.damage()),
+        "{:?}",
+        store.damage()
+    );
+    check_pending(&store);
+}
+
+fn check_pending(store: &Store) {
+    assert_eq!(store.pending_count(), 1, "what waits is there");
 }
 
 #[tokio::test]
@@ -479,7 +521,9 @@ async fn a_change_in_the_middle_is_told_after_the_start() {
             fs::remove_dir_all(dir.path().join("db")).unwrap();
         }
         let store = given::store(dir.path());
-        let told = told(&store);
+        let mut told = told(&store);
+        // What is lost with the database is told besides.
+        told.retain(|text| !(without_database && text.starts_with("the database was gone")));
         assert!(
             told.len() == 1 && told[0].starts_with("the line before line 2 of the journal was changed"),
             "without the database {without_database}: {told:?}"

@@ -9,6 +9,7 @@
 )]
 
 mod callbacks;
+mod calls;
 mod damage;
 mod decisions;
 mod disk_full;

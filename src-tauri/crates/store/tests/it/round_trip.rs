@@ -240,3 +240,57 @@ async fn the_same_large_content_is_kept_while_one_value_needs_it() {
     store.commit(changes).await.unwrap();
     assert_eq!(blobs(), 0, "nobody needs it");
 }
+
+/// A run is written at each checkpoint. What it has recorded once is not written again, although what changes stands
+/// before and behind it.
+#[tokio::test]
+async fn of_a_run_that_grows_only_what_is_new_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = given::store(dir.path());
+    let files = || {
+        let entries = std::fs::read_dir(dir.path().join("blobs")).unwrap();
+        let sizes = entries.map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name(), entry.metadata().unwrap().len())
+        });
+        sizes.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let mut execution = given::execution("grows", ExecutionState::InProgress, 0);
+    let mut records = Vec::new();
+    let (mut before, mut written, mut whole) = (files(), 0, 0);
+    for step in 0..400_u64 {
+        // Such records differ, as those of real steps do.
+        let text: String = (0..60)
+            .map(|part| format!("{:x}-", (step * 61 + part) * 2_654_435_761))
+            .collect();
+        records.push(json!({ "step": step, "output": text }));
+        let run = json!({ "at": step, "records": records, "left": 400 - step }).to_string();
+        whole += run.len() as u64;
+        execution.run = serde_json::value::RawValue::from_string(run).unwrap();
+        let mut changes = Changes::new();
+        changes.put_execution(&execution);
+        store.commit(changes).await.unwrap();
+        let now = files();
+        let new = now.iter().filter(|(name, _)| !before.contains_key(*name));
+        written += new.map(|(_, size)| size).sum::<u64>();
+        before = now;
+    }
+    assert!(whole > 40_000_000 && written < whole / 4, "{written} of {whole}");
+    let length: u64 = before.values().sum();
+    assert!(
+        length < 2 * execution.run.get().len() as u64,
+        "what it was before is gone"
+    );
+    drop(store);
+    let store = given::store(dir.path());
+    let found = store.execution(execution.id).unwrap().expect("it is there");
+    assert!(given::same(&found, &execution), "it comes back whole");
+
+    // One piece of it is damaged: then it is not whole.
+    let (name, _) = before.iter().next().unwrap();
+    std::fs::write(dir.path().join("blobs").join(name), "x").unwrap();
+    assert!(
+        store.execution(execution.id).is_err(),
+        "never read as something else"
+    );
+}
