@@ -102,14 +102,21 @@ fn d1_6_an_answer_that_comes_twice_never_reaches_the_second_gate() {
     assert_eq!(before[0]["nodeId"], "humanInputAgentflow_1", "{before:?}");
     let refused = answer(&serve, &flow, &chat, &yes).expect(409, "the same once more");
     assert!(
-        refused.message().contains("\"startNodeId\":\"humanInputAgentflow_1\""),
+        refused
+            .message()
+            .contains("\"startNodeId\":\"humanInputAgentflow_1\""),
         "what to send to answer the second one: {}",
         refused.message()
     );
     assert_eq!(serve.pending(), before, "the second gate waits unseen");
     let named = json!({ "type": "proceed", "startNodeId": "humanInputAgentflow_1" });
-    let done = answer(&serve, &flow, &chat, &named).expect(200, "the second gate").json();
-    assert_eq!(done["executionId"], before[0]["executionId"], "the run went on to its end");
+    let done = answer(&serve, &flow, &chat, &named)
+        .expect(200, "the second gate")
+        .json();
+    assert_eq!(
+        done["executionId"], before[0]["executionId"],
+        "the run went on to its end"
+    );
     assert!(serve.pending().is_empty());
 }
 

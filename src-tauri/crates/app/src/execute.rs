@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use countersign_domain::{
     Approval, ApprovalId, ApprovalState, Callback, CallbackKind, Decision, ErrorCode, Execution, ExecutionId,
-    ExecutionState, FirstAnswer, FlowId, JournalEvent, Message, MessageId, Question, ResponseMode, Role, Timestamp,
-    display_line, display_text, payload_facts,
+    ExecutionState, FirstAnswer, FlowId, JournalEvent, Message, MessageId, Question, ResponseMode, Role,
+    Timestamp, display_line, display_text, payload_facts,
 };
 use countersign_flow::{Advance, Incoming, PastMessage, Plan, RUN_FAILED, Record, Run, RunInput, Stop};
 use countersign_store::Changes;

@@ -394,8 +394,10 @@ impl App {
             .filter_map(|(label, need)| self.inner.missing(label, *need));
         problems.extend(missing.take(NEEDS).map(|line| display_line(&line, LINE)));
         for (label, need) in &needs {
-            if matches!(need, Need::Flow(called) if FlowId::from_url(called).is_ok_and(|called| called == id)) {
-                let line = format!("“{label}” calls this flow itself, so it fails whenever a run comes to it.");
+            if matches!(need, Need::Flow(called) if FlowId::from_url(called).is_ok_and(|called| called == id))
+            {
+                let line =
+                    format!("“{label}” calls this flow itself, so it fails whenever a run comes to it.");
                 problems.push(display_line(&line, LINE));
             }
         }

@@ -70,27 +70,14 @@ pub(crate) struct Identified {
 
 impl Identified {
     /// `None` if the call carries no id.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Invalid`] if it carries several.
-    pub(crate) fn of(request: &WebhookRequest) -> Result<Option<Self>, Error> {
-        let has = |name: &str| request.headers.iter().any(|(header, _)| header == name);
-        let Some(kind) = ID_HEADERS
+    pub(crate) fn of(request: &WebhookRequest) -> Option<Self> {
+        let has = |name: &str| request.header(name).is_some();
+        let kind = ID_HEADERS
             .iter()
-            .find(|kind| has(kind.name) && kind.with.is_none_or(has))
-        else {
-            return Ok(None);
-        };
-        let mut values = request.headers.iter().filter(|(name, _)| name == kind.name);
-        let value = values.next().map_or("", |(_, value)| value.trim());
-        if values.next().is_some() {
-            return Err(Error::invalid(format!(
-                "The header {} came more than once, so nobody can tell which call this is. Send it once. Nothing was changed.",
-                kind.name
-            )));
-        }
+            .find(|kind| has(kind.name) && kind.with.is_none_or(has))?;
+        let value = request.header(kind.name).unwrap_or_default().trim();
         if value.is_empty() {
-            return Ok(None);
+            return None;
         }
         let query = request.query.to_string();
         let parsed = match (&request.raw_body, &request.body) {
@@ -98,14 +85,14 @@ impl Identified {
             _ => String::new(),
         };
         let body = request.raw_body.as_deref().unwrap_or(parsed.as_bytes());
-        Ok(Some(Self {
+        Some(Self {
             sender_id: SenderId {
                 header: kind.name.to_owned(),
                 value: value.to_owned(),
             },
             content: ContentHash::of(&[request.method.as_bytes(), query.as_bytes(), body]),
             same_content: kind.same_content,
-        }))
+        })
     }
 
     /// Whether this is the call that came first under its id.
@@ -200,12 +187,7 @@ impl App {
     }
 
     fn claim(&self, flow_id: FlowId, call: &Identified) -> Result<Claim, UnderWay> {
-        let mut calls = self
-            .inner
-            .calls
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.inner.calls.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (flow_id, call.sender_id.clone());
         if let Some(first) = calls.get(&key) {
             return Err(first.clone());
@@ -231,9 +213,9 @@ impl App {
                 chat_id: call.chat_id,
             }),
             Some(answer) if streams => Ok(WebhookReply::Stream(replay(&answer, Redact::of(&self.inner)))),
-            Some(FirstAnswer::Done(body)) => {
-                Ok(WebhookReply::Done(Bytes::from(String::from(Box::<str>::from(body)))))
-            }
+            Some(FirstAnswer::Done(body)) => Ok(WebhookReply::Done(Bytes::from(String::from(
+                Box::<str>::from(body),
+            )))),
             Some(FirstAnswer::Failed(message)) => Err(Error::new(ErrorCode::RunFailed, message)),
             None => Err(Error::new(
                 ErrorCode::Internal,

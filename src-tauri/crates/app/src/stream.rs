@@ -140,7 +140,13 @@ pub(crate) fn listen(redact: Redact) -> (Listener, RunStream) {
         told: Mutex::default(),
         patience: Mutex::new(PATIENCE),
     };
-    (listener, RunStream { shared, writing: None })
+    (
+        listener,
+        RunStream {
+            shared,
+            writing: None,
+        },
+    )
 }
 
 /// What listener and reader have in common.
@@ -213,7 +219,11 @@ impl Shared {
 
     /// An event as JSON, if there still is somebody to read it.
     fn write(&self, waiting: &Waiting) -> Option<String> {
-        fn json<T: Serialize + ?Sized>(redact: &Redact, waiting: &Waiting, data: &T) -> serde_json::Result<String> {
+        fn json<T: Serialize + ?Sized>(
+            redact: &Redact,
+            waiting: &Waiting,
+            data: &T,
+        ) -> serde_json::Result<String> {
             redact.json(&Event {
                 event: waiting.event,
                 data,
@@ -418,6 +428,8 @@ impl Listener {
 
     /// Gives a reader that reads time to take what waits; one that does not is waited for only once, and briefly.
     pub(crate) async fn pace(&self) {
+        // A run of steps that wait for nothing would keep its thread from everybody else, its reader too.
+        tokio::task::yield_now().await;
         while !self.shared.has_left() && self.shared.queue().size > BEHIND {
             let left = *self.patience.lock().unwrap_or_else(PoisonError::into_inner);
             if left.is_zero() {

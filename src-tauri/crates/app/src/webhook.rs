@@ -57,7 +57,7 @@ pub struct WebhookRequest {
 }
 
 impl WebhookRequest {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(key, _)| key == name)
@@ -141,7 +141,7 @@ impl App {
         if mode == ResponseMode::Async && caller_url.is_none() {
             check_callback_url(start)?;
         }
-        let claim = match Identified::of(&request)? {
+        let claim = match Identified::of(&request) {
             None => None,
             Some(call) => match self.turn(live.flow.id, &call).await? {
                 Turn::First(claim) => Some(claim),

@@ -280,14 +280,23 @@ async fn parts_of_texts_move_and_what_stands_in_code_is_told() {
     assert_eq!(flow.clear_text_secrets, 3, "as many as can be moved");
     let in_code = |notes: &[String]| {
         let notes = notes.iter();
-        notes.filter(|note| note.contains("key in customFunctionJavascriptFunction") && note.contains("$vars.NAME")).count()
+        notes
+            .filter(|note| {
+                note.contains("key in customFunctionJavascriptFunction") && note.contains("$vars.NAME")
+            })
+            .count()
     };
     assert_eq!(in_code(&flow.notes), 1, "{:?}", flow.notes);
     call(&app, &flow.id, json!({})).await.unwrap();
     let moved = app.move_flow_secrets(&flow.id).await.unwrap();
     let names: Vec<_> = moved.moved.iter().map(|secret| secret.place.as_str()).collect();
     assert_eq!(names, ["api_key in url", "password in body", "X-Secret-Token"]);
-    assert_eq!((moved.left.len(), in_code(&moved.left)), (1, 1), "{:?}", moved.left);
+    assert_eq!(
+        (moved.left.len(), in_code(&moved.left)),
+        (1, 1),
+        "{:?}",
+        moved.left
+    );
     let changed = app.flow(&flow.id).unwrap();
     for secret in ["k3y", "p4ss", "t0k"] {
         assert!(!changed.flow_data.contains(secret), "{}", changed.flow_data);
@@ -299,6 +308,9 @@ async fn parts_of_texts_move_and_what_stands_in_code_is_told() {
         assert_eq!(received[0].header(header), received[1].header(header));
     }
     assert_eq!(received[0].header("x-secret-token"), Some("t0k"));
-    assert_eq!((&received[0].path, &received[0].body), (&received[1].path, &received[1].body));
+    assert_eq!(
+        (&received[0].path, &received[0].body),
+        (&received[1].path, &received[1].body)
+    );
     app.shutdown().await;
 }

@@ -57,7 +57,10 @@ async fn a_model_whose_answer_decides_or_has_a_form_lets_the_run_go_on_and_the_r
         None,
     )
     .await;
-    assert_eq!((view.outcome, view.error.as_deref()), (DryRunOutcome::Finished, None));
+    assert_eq!(
+        (view.outcome, view.error.as_deref()),
+        (DryRunOutcome::Finished, None)
+    );
     assert_eq!(
         view.effects,
         [
@@ -80,9 +83,17 @@ async fn requests_of_code_count_as_answered_and_are_told() {
         &app,
         json!([
             webhook(&json!({})),
-            node("customFunctionAgentflow_0", "Pay", &json!({"customFunctionJavascriptFunction": code})),
+            node(
+                "customFunctionAgentflow_0",
+                "Pay",
+                &json!({"customFunctionJavascriptFunction": code})
+            ),
         ]),
-        json!([edge("startAgentflow_0", "startAgentflow", "customFunctionAgentflow_0")]),
+        json!([edge(
+            "startAgentflow_0",
+            "startAgentflow",
+            "customFunctionAgentflow_0"
+        )]),
         None,
     )
     .await;
@@ -97,15 +108,29 @@ async fn a_body_that_no_call_could_bring_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let app = start(dir.path()).await;
     let flow = async |start: Value| {
-        let nodes = json!([start, node("directReplyAgentflow_0", "Reply", &json!({
-            "directReplyMessage": "{{ $webhook.body.a }}{{ question }}"
-        }))]);
-        let edges = json!([edge("startAgentflow_0", "startAgentflow", "directReplyAgentflow_0")]);
+        let nodes = json!([
+            start,
+            node(
+                "directReplyAgentflow_0",
+                "Reply",
+                &json!({
+                    "directReplyMessage": "{{ $webhook.body.a }}{{ question }}"
+                })
+            )
+        ]);
+        let edges = json!([edge(
+            "startAgentflow_0",
+            "startAgentflow",
+            "directReplyAgentflow_0"
+        )]);
         let text = json!({"nodes": nodes, "edges": edges}).to_string();
         app.import_flow(&text, None).await.unwrap().summary.id
     };
     let run = async |id: &str, body: Value| {
-        let request = DryRunRequest { body: Some(body), answer: None };
+        let request = DryRunRequest {
+            body: Some(body),
+            answer: None,
+        };
         app.dry_run(id, request).await
     };
     for content_type in [json!({}), json!({"webhookContentType": "application/json"})] {
@@ -117,9 +142,26 @@ async fn a_body_that_no_call_could_bring_is_refused() {
         }
         assert!(run(&id, json!({"a": "1"})).await.unwrap().text.starts_with('1'));
     }
-    let form = flow(webhook(&json!({"webhookContentType": "application/x-www-form-urlencoded"}))).await;
-    assert!(run(&form, json!("a=1+2&b=3")).await.unwrap().text.starts_with("1 2"));
-    let chat = flow(node("startAgentflow_0", "Start", &json!({"startInputType": "chatInput"}))).await;
-    assert!(run(&chat, json!("{bad")).await.unwrap().text.ends_with("{bad"), "a message is a text");
+    let form = flow(webhook(
+        &json!({"webhookContentType": "application/x-www-form-urlencoded"}),
+    ))
+    .await;
+    assert!(
+        run(&form, json!("a=1+2&b=3"))
+            .await
+            .unwrap()
+            .text
+            .starts_with("1 2")
+    );
+    let chat = flow(node(
+        "startAgentflow_0",
+        "Start",
+        &json!({"startInputType": "chatInput"}),
+    ))
+    .await;
+    assert!(
+        run(&chat, json!("{bad")).await.unwrap().text.ends_with("{bad"),
+        "a message is a text"
+    );
     app.shutdown().await;
 }

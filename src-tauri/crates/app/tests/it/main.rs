@@ -20,5 +20,6 @@ mod restart;
 mod runs;
 mod schedules;
 mod settings;
+mod streams;
 mod support;
 mod variables;

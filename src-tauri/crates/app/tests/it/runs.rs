@@ -367,16 +367,32 @@ async fn the_answer_of_a_form_flow_holds_the_form() {
         .unwrap()
         .summary
         .id;
-    let answer = predict(&app, &id, json!({ "form": { "reason": "x", "hours": 2 } })).await.unwrap();
+    let answer = predict(&app, &id, json!({ "form": { "reason": "x", "hours": 2 } }))
+        .await
+        .unwrap();
     let keys: Vec<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys,
-        ["text", "form", "chatId", "chatMessageId", "executionId", "agentFlowExecutedData", "sessionId"]
+        [
+            "text",
+            "form",
+            "chatId",
+            "chatMessageId",
+            "executionId",
+            "agentFlowExecutedData",
+            "sessionId"
+        ]
     );
     assert_eq!(answer["form"], json!({ "reason": "x", "hours": 2 }));
-    let asks = flow(&form(), "humanInputAgentflow", &json!({ "humanInputDescriptionType": "fixed" }));
+    let asks = flow(
+        &form(),
+        "humanInputAgentflow",
+        &json!({ "humanInputDescriptionType": "fixed" }),
+    );
     let id = app.import_flow(&asks, None).await.unwrap().summary.id;
-    let stopped = predict(&app, &id, json!({ "form": { "reason": "y" } })).await.unwrap();
+    let stopped = predict(&app, &id, json!({ "form": { "reason": "y" } }))
+        .await
+        .unwrap();
     assert_eq!(stopped["form"], json!({ "reason": "y" }));
     let resume = json!({ "chatId": stopped["chatId"], "humanInput": { "type": "proceed" } });
     assert_eq!(predict(&app, &id, resume).await.unwrap().get("form"), None);

@@ -287,7 +287,9 @@ async fn a_scheduled_flow_is_not_started_by_the_prediction_api_and_answered_by_i
     let clock = half_past_eight();
     let app = begin(dir.path(), &clock).await;
     let flow = import(&app, "0 9 * * *").await;
-    let refused = predict(&app, &flow, json!({ "question": "now" })).await.unwrap_err();
+    let refused = predict(&app, &flow, json!({ "question": "now" }))
+        .await
+        .unwrap_err();
     assert!(
         refused.to_string().contains("configured as a Schedule Trigger"),
         "{refused}"

@@ -268,12 +268,15 @@ async fn every_step_says_why_it_ran_or_did_not() {
 async fn a_run_cannot_be_told_to_go_on_without_what_a_step_decides() {
     let dir = tempfile::tempdir().unwrap();
     let app = start(dir.path()).await;
-    let gate = countersign_testkit::flows::start_gate_replies(&countersign_testkit::flows::FlowOptions::sync());
+    let gate =
+        countersign_testkit::flows::start_gate_replies(&countersign_testkit::flows::FlowOptions::sync());
     let flow = app.import_flow(&gate, Some("Gate")).await.unwrap();
     let go_on = |step: &str| -> RunPolicy {
         serde_json::from_value(json!({"steps": {step: {"onError": "continue"}}})).unwrap()
     };
-    let refused = app.set_flow_policy(&flow.summary.id, go_on("humanInputAgentflow_0")).await;
+    let refused = app
+        .set_flow_policy(&flow.summary.id, go_on("humanInputAgentflow_0"))
+        .await;
     assert_eq!(refused.unwrap_err().code, ErrorCode::Invalid);
     assert_eq!(app.flow_policy(&flow.summary.id).unwrap(), RunPolicy::default());
     app.set_flow_policy(&flow.summary.id, go_on("directReplyAgentflow_0"))

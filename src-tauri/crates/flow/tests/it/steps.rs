@@ -225,22 +225,34 @@ fn failures_side_by_side_are_all_gone_on_from() {
 /// Without what it decides, a run would go every way at once: past a gate that nobody was asked at, too.
 #[test]
 fn no_run_goes_on_after_a_step_that_decides_has_failed() {
-    let mut gate = plain("h0", "Gate", json!({
-        "humanInputDescriptionType": "dynamic", "humanInputModel": "chatOpenAI",
-        "humanInputModelConfig": {"modelName": "g"}, "humanInputModelPrompt": "Ask",
-    }));
+    let mut gate = plain(
+        "h0",
+        "Gate",
+        json!({
+            "humanInputDescriptionType": "dynamic", "humanInputModel": "chatOpenAI",
+            "humanInputModelConfig": {"modelName": "g"}, "humanInputModelPrompt": "Ask",
+        }),
+    );
     gate["data"]["label"] = "Decides".into();
-    let judge = plain("p0", "Decides", json!({
-        "conditionAgentModel": "chatOpenAI", "conditionAgentModelConfig": {"modelName": "g"},
-        "conditionAgentScenarios": [{"scenario": "yes"}, {"scenario": "no"}],
-    }));
+    let judge = plain(
+        "p0",
+        "Decides",
+        json!({
+            "conditionAgentModel": "chatOpenAI", "conditionAgentModelConfig": {"modelName": "g"},
+            "conditionAgentScenarios": [{"scenario": "yes"}, {"scenario": "no"}],
+        }),
+    );
     for (short, step) in [("h0", gate), ("p0", judge)] {
         let (yes, no) = (format!("{short}.0"), format!("{short}.1"));
         let flow = plan(
             vec![start(json!({})), step, reply("d0", "yes"), reply("d1", "no")],
             &[("s", short), (&yes, "d0"), (&no, "d1")],
         );
-        assert!(flow.steps().iter().all(|step| step.decides == (step.label == "Decides")));
+        assert!(
+            flow.steps()
+                .iter()
+                .all(|step| step.decides == (step.label == "Decides"))
+        );
         let plan = flow.with_policy(policy(json!({"steps": {id(short): {"onError": "continue"}}})));
         let host = TestHost::new().with_model(|_| Err("the model is not there".to_owned()));
         let mut run = Run::begin(&plan, input(json!({})));

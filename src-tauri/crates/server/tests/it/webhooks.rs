@@ -415,6 +415,13 @@ async fn a_watched_run_tells_each_step_and_ends() {
         answer.header("content-type").starts_with("text/event-stream"),
         "{answer:?}"
     );
+    for (name, value) in [
+        ("cache-control", "no-cache"),
+        ("connection", "keep-alive"),
+        ("x-accel-buffering", "no"),
+    ] {
+        assert_eq!(answer.header(name), value, "{name}");
+    }
     let frames: Vec<Value> = answer
         .text
         .split("\n\n")
