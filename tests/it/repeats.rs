@@ -238,8 +238,8 @@ fn d2_14_who_watches_sees_the_end_of_the_first_run_again() {
         );
         let (first, again) = (events(&first), events(&again));
         let state = |events: &[Value]| {
-            let states = events.iter().filter(|event| event["event"] == "agentFlowEvent");
-            states.last().cloned()
+            let mut states = events.iter().filter(|event| event["event"] == "agentFlowEvent");
+            states.next_back().cloned()
         };
         assert_eq!(state(&again), state(&first), "{name}");
         for kind in ["metadata", "action", "error", "end"] {

@@ -333,7 +333,7 @@ fn model_says(request: &ModelRequest) -> Result<ModelReply, String> {
     }
     let given = |message: &&ModelMessage| matches!(message, ModelMessage::Tool { .. });
     let rounds = request.messages.iter().filter(given).count();
-    if request.tools.is_empty() || rounds > 1 || number % 4 == 0 {
+    if request.tools.is_empty() || rounds > 1 || number.is_multiple_of(4) {
         return Ok(says(&format!("answer {}", number % 100)));
     }
     let wanted = |bits: usize| {
