@@ -415,16 +415,12 @@ fn doctor_refuses_the_folder_that_a_start_would_refuse() {
 #[test]
 fn damage_of_the_journal_is_told_until_it_is_acknowledged() {
     let setup = installation();
-    let end = |mut serve: Headless| {
-        serve.terminate();
-        assert!(serve.wait(SOON).success(), "it ends cleanly");
-    };
     let serve = setup.start();
     let console = Console { setup: &setup };
     let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     let waits = ask(&serve, &flow, "v1");
     ask(&serve, &flow, "v2");
-    end(serve);
+    serve.end();
     let whole = console.json(&["doctor", "--acknowledge-damage"]);
     assert_eq!(whole, json!({ "setAside": null, "loss": null, "repairs": [] }));
     let journal = setup.data_dir().join("journal.jsonl");
@@ -443,7 +439,7 @@ fn damage_of_the_journal_is_told_until_it_is_acknowledged() {
     let output = console.run(&["doctor", "--acknowledge-damage"]);
     assert_eq!(output.status.code(), Some(3), "not while it runs");
     assert_eq!(std::fs::read_to_string(&journal).expect("the journal"), damaged);
-    end(serve);
+    serve.end();
 
     let said = console.expect(0, &["doctor", "--acknowledge-damage"]);
     let aside = said
@@ -989,15 +985,11 @@ fn a_list_that_was_cut_says_so() {
 #[test]
 fn a_database_that_is_gone_is_a_problem_until_it_is_acknowledged() {
     let setup = installation();
-    let end = |mut serve: Headless| {
-        serve.terminate();
-        assert!(serve.wait(SOON).success(), "it ends cleanly");
-    };
     let serve = setup.start();
     let console = Console { setup: &setup };
     let flow = serve.import("gate", &flows::start_gate_replies(&FlowOptions::sync()));
     ask(&serve, &flow, "v1");
-    end(serve);
+    serve.end();
     std::fs::remove_dir_all(setup.data_dir().join("db")).expect("somebody removes it");
     for start in ["the first", "the second"] {
         let serve = setup.start();
@@ -1011,7 +1003,7 @@ fn a_database_that_is_gone_is_a_problem_until_it_is_acknowledged() {
             assert!(text.contains(told), "{start} start: {told:?} in {text}");
         }
         assert_eq!(serve.pending().len(), 1, "what waits is there");
-        end(serve);
+        serve.end();
     }
     let said = console.expect(0, &["doctor", "--acknowledge-damage"]);
     assert!(

@@ -21,6 +21,7 @@ use crate::events::Events;
 use crate::flows::Flows;
 use crate::host::ScriptRequests;
 use crate::outbox::CallbackOutbox;
+use crate::redact::LastRedact;
 use crate::register::Register;
 use crate::repeats::CallsUnderWay;
 use crate::running::{ADDRESS_FILE, ADDRESS_PROBLEM_FILE};
@@ -88,6 +89,7 @@ pub(crate) struct Inner {
     pub(crate) settings: RwLock<Settings>,
     pub(crate) variables: Register<Variable>,
     pub(crate) connections: Register<Connection>,
+    pub(crate) redact: LastRedact,
     pub(crate) flows: Flows,
     pub(crate) calls: CallsUnderWay,
     pub(crate) events: Events,
@@ -175,6 +177,7 @@ impl App {
             variables,
             connections,
             flows,
+            redact: LastRedact::default(),
             calls: CallsUnderWay::default(),
             events: Events::default(),
             notifications,
@@ -215,7 +218,7 @@ impl App {
     async fn take_up_where_it_was_left(&self) -> Result<(), Error> {
         let pending = self.inner.all_pending().map_err(storage)?;
         notifications::show_pending(self, &pending);
-        self.settle_outdated().await?;
+        self.settle_outdated(&pending).await?;
         for id in self.inner.store.unfinished_executions().map_err(storage)? {
             match self.inner.run_of(id)? {
                 Ok(whole) => self.take_up(whole.execution).await?,

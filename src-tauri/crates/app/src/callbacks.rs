@@ -46,6 +46,19 @@ pub(crate) struct Subject<'a> {
     pub(crate) decision: Option<&'a (ApprovalId, Decision)>,
 }
 
+impl<'a> Subject<'a> {
+    /// An execution, where no answer led to what is reported.
+    pub(crate) fn of(execution: &'a Execution) -> Self {
+        Self {
+            execution_id: execution.id,
+            flow_id: execution.flow_id,
+            flow_name: &execution.flow_name,
+            chat_id: &execution.chat_id,
+            decision: None,
+        }
+    }
+}
+
 /// The body of a callback (webhook spec §9). The order of the keys is Flowise's; `countersign` comes on top.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,11 +102,8 @@ impl Inner {
             signed: secret.is_some(),
         };
         let subject = Subject {
-            execution_id: execution.id,
-            flow_id: execution.flow_id,
-            flow_name: &execution.flow_name,
-            chat_id: &execution.chat_id,
             decision: begun.decision.as_ref(),
+            ..Subject::of(execution)
         };
         self.callback_to(subject, target, kind, content, now).map(Some)
     }

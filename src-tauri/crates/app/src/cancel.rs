@@ -87,16 +87,9 @@ impl App {
             // That it ended was told when the restart had ended it.
             None
         } else if lost {
-            let subject = Subject {
-                execution_id,
-                flow_id: stored.flow_id,
-                flow_name: &stored.flow_name,
-                chat_id: &stored.chat_id,
-                decision: None,
-            };
-            let outgoing = self
-                .inner
-                .callback_without_run(subject, Some(&stored), CANCELLED, now)?;
+            let outgoing =
+                self.inner
+                    .callback_without_run(Subject::of(&stored), Some(&stored), CANCELLED, now)?;
             outgoing.map(|outgoing| queue(&mut told, outgoing))
         } else {
             // Whoever waited has its answer already; the result of a cancelled run leaves as a callback only.

@@ -240,8 +240,8 @@ impl App {
     }
 
     /// Runs until the run comes to rest, and commits that. Before a step that touches the world, and after it, the
-    /// run is made durable: after a kill nothing is done twice but the step that was under way, and that with the same
-    /// idempotency key.
+    /// run is made durable: after a kill nothing is done twice but the step that was under way, with those that ran side by
+    /// side with it, and that with the same idempotency keys.
     pub(crate) async fn run_to_end(&self, mut begun: Begun, caller: Caller) -> Result<Ending, Error> {
         let _under_way = self.run_guard();
         let listener = begun.listener.take();

@@ -170,18 +170,75 @@ impl Inner {
             .map(Some)
     }
 
+    /// Settles a run whose record is older than the journal: it waits on this question, which cannot be answered, or ends.
+    fn settle(
+        &self,
+        mut execution: Execution,
+        question: Option<&Approval>,
+        changes: &mut Changes,
+    ) -> Result<Option<Callback>, Error> {
+        execution.outdated = true;
+        execution.updated_at = self.clock.now();
+        let has_ended = !matches!(
+            execution.state,
+            ExecutionState::InProgress | ExecutionState::Stopped
+        );
+        let callback = match question {
+            Some(question) => {
+                execution.state = ExecutionState::Stopped;
+                execution.approval_id = Some(question.id);
+                None
+            }
+            None if has_ended => None,
+            None => {
+                let last = self.last_callback(execution.id)?;
+                let knows = last.is_some_and(|last| last.kind != CallbackKind::Stopped);
+                self.end_without_run(&mut execution, OUTDATED, !knows, changes)?
+            }
+        };
+        changes.put_execution(&execution);
+        Ok(callback)
+    }
+
+    /// Ends a run that cannot go on, which the call that began it hears when it comes again. `tell` says whether its
+    /// receiver hears of it.
+    fn end_without_run(
+        &self,
+        execution: &mut Execution,
+        why: &str,
+        tell: bool,
+        changes: &mut Changes,
+    ) -> Result<Option<Callback>, Error> {
+        let now = self.clock.now();
+        let message = format!("{RUN_FAILED}{why}");
+        self.answer_call(changes, execution.id, &message)?;
+        let outgoing = match tell {
+            true => self.callback_without_run(Subject::of(execution), Some(execution), &message, now)?,
+            false => None,
+        };
+        execution.state = ExecutionState::Error;
+        execution.error = Some(message);
+        execution.updated_at = now;
+        Ok(outgoing.map(|outgoing| queue(changes, outgoing)))
+    }
+
+    /// What an execution has reported last.
+    fn last_callback(&self, execution: ExecutionId) -> Result<Option<Callback>, Error> {
+        let query = CallbackQuery {
+            execution: Some(execution),
+            state: None,
+            limit: 1,
+            before: None,
+        };
+        Ok(self.store.callbacks(&query).map_err(storage)?.items.pop())
+    }
+
     fn target_without_run(
         &self,
         subject: &Subject<'_>,
         execution: Option<&Execution>,
     ) -> Result<Option<Target>, Error> {
-        let reported = CallbackQuery {
-            execution: Some(subject.execution_id),
-            state: None,
-            limit: 1,
-            before: None,
-        };
-        let last = self.store.callbacks(&reported).map_err(storage)?.items.pop();
+        let last = self.last_callback(subject.execution_id)?;
         let live = self.flows.get(subject.flow_id);
         let own = live
             .as_ref()
@@ -209,96 +266,36 @@ impl App {
     /// Settles the runs whose record is older than the journal, before any run goes on: what they asked or did since is
     /// not in them, so they would ask or do it a second time. One whose question waits keeps it, to be taken back; any
     /// other ends, and its receiver hears of it unless it has heard of an end already.
-    pub(crate) async fn settle_outdated(&self) -> Result<(), Error> {
+    ///
+    /// `pending` are the questions that wait.
+    pub(crate) async fn settle_outdated(&self, pending: &[Approval]) -> Result<(), Error> {
         for id in self.inner.store.outdated_executions().map_err(storage)? {
             let mut changes = Changes::new();
             changes.settle_outdated(id);
-            let mut callback = None;
-            match self.inner.store.execution(id) {
-                Ok(Some(mut execution)) => {
+            let callback = match self.inner.store.execution(id) {
+                Ok(Some(execution)) => {
                     tracing::error!(execution = %id, "the record of a run is older than the journal; it does not go on");
-                    let question = self.inner.question_of(id)?;
-                    execution.outdated = true;
-                    execution.updated_at = self.inner.clock.now();
-                    match question {
-                        Some(question) => {
-                            execution.state = ExecutionState::Stopped;
-                            execution.approval_id = Some(question.id);
-                        }
-                        None if matches!(
-                            execution.state,
-                            ExecutionState::InProgress | ExecutionState::Stopped
-                        ) =>
-                        {
-                            callback = self.end_outdated(&mut execution, &mut changes)?;
-                        }
-                        None => {}
-                    }
-                    changes.put_execution(&execution);
+                    let question = pending.iter().find(|approval| approval.execution_id == id);
+                    self.inner.settle(execution, question, &mut changes)?
                 }
                 // It is lost, which is told where it matters.
-                Ok(None) | Err(StoreError::Damaged { .. }) => {}
+                Ok(None) | Err(StoreError::Damaged { .. }) => None,
                 Err(error) => return Err(storage(error)),
-            }
+            };
             self.inner.store.commit(changes).await.map_err(storage)?;
             self.send(callback);
         }
         Ok(())
     }
 
-    fn end_outdated(
-        &self,
-        execution: &mut Execution,
-        changes: &mut Changes,
-    ) -> Result<Option<Callback>, Error> {
-        let message = format!("{RUN_FAILED}{OUTDATED}");
-        execution.state = ExecutionState::Error;
-        execution.error = Some(message.clone());
-        let last = CallbackQuery {
-            execution: Some(execution.id),
-            state: None,
-            limit: 1,
-            before: None,
-        };
-        let last = self.inner.store.callbacks(&last).map_err(storage)?.items.pop();
-        if last.is_some_and(|last| last.kind != CallbackKind::Stopped) {
-            return Ok(None);
-        }
-        let subject = Subject {
-            execution_id: execution.id,
-            flow_id: execution.flow_id,
-            flow_name: &execution.flow_name,
-            chat_id: &execution.chat_id,
-            decision: None,
-        };
-        let now = execution.updated_at;
-        let outgoing = self
-            .inner
-            .callback_without_run(subject, Some(execution), &message, now)?;
-        Ok(outgoing.map(|outgoing| queue(changes, outgoing)))
-    }
-
     /// Ends a run that was under way at the last end of the program and has lost its document since.
     pub(crate) async fn end_lost(&self, mut execution: Execution) -> Result<(), Error> {
-        let now = self.inner.clock.now();
-        let message = format!("{RUN_FAILED}the document that this run began with cannot be read any more");
-        let subject = Subject {
-            execution_id: execution.id,
-            flow_id: execution.flow_id,
-            flow_name: &execution.flow_name,
-            chat_id: &execution.chat_id,
-            decision: None,
-        };
+        let mut changes = Changes::new();
+        let why = "the document that this run began with cannot be read any more";
         let callback = self
             .inner
-            .callback_without_run(subject, Some(&execution), &message, now)?;
-        execution.state = ExecutionState::Error;
-        let mut changes = Changes::new();
-        self.inner.answer_call(&mut changes, execution.id, &message)?;
-        execution.error = Some(message);
-        execution.updated_at = now;
+            .end_without_run(&mut execution, why, true, &mut changes)?;
         changes.put_execution(&execution);
-        let callback = callback.map(|outgoing| queue(&mut changes, outgoing));
         self.inner.store.commit(changes).await.map_err(storage)?;
         self.send(callback);
         Ok(())

@@ -4,6 +4,7 @@
 //! only its owner can read.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use countersign_domain::Question;
@@ -13,6 +14,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use crate::app::Inner;
+use crate::connections::Connection;
+use crate::register::Entries;
+use crate::variables::Variable;
 
 /// What stands in the place of a secret.
 const REDACTED: &str = "[REDACTED]";
@@ -23,16 +27,48 @@ const SHORTEST_SECRET: usize = 4;
 /// How often a text can be put into a JSON text again and is still known.
 const QUOTED_AGAIN: usize = 3;
 
-/// Removes the values of secret variables and the keys of connections.
-#[derive(Debug, Default)]
+/// Removes the values of secret variables and the keys of connections. Cheap to clone.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Redact(Option<AhoCorasick>);
+
+/// The one that was made last: each run needs one, and secrets change seldom.
+#[derive(Debug, Default)]
+pub(crate) struct LastRedact(RwLock<Option<Made>>);
+
+#[derive(Debug)]
+struct Made {
+    redact: Redact,
+    /// What it was made of.
+    variables: Entries<Variable>,
+    connections: Entries<Connection>,
+    vault_open: bool,
+}
 
 impl Redact {
     /// Of the secrets as they are now.
     pub(crate) fn of(inner: &Inner) -> Self {
+        // Looked at before the secrets are: what changes meanwhile makes another one necessary.
+        let (variables, connections) = (inner.variables.now(), inner.connections.now());
+        let vault_open = inner.vault.is_open();
+        let last = inner.redact.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*last
+            && Arc::ptr_eq(&made.variables, &variables)
+            && Arc::ptr_eq(&made.connections, &connections)
+            && made.vault_open == vault_open
+        {
+            return made.redact.clone();
+        }
+        drop(last);
         let mut secrets = inner.secret_values();
         secrets.extend(inner.connection_keys());
-        Self::these(&secrets)
+        let redact = Self::these(&secrets);
+        *inner.redact.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Made {
+            redact: redact.clone(),
+            variables,
+            connections,
+            vault_open,
+        });
+        redact
     }
 
     fn these(secrets: &[String]) -> Self {

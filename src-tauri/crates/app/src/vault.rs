@@ -369,6 +369,11 @@ impl Vault {
         seal(self.key()?, name, plain, self.ids.as_ref()).ok_or(VaultError::TooLong)
     }
 
+    /// Whether there is a key now. Asks nobody for it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.key.get().is_some()
+    }
+
     /// Opens what [`Self::seal`] made for the record of this name.
     ///
     /// # Errors
@@ -384,7 +389,7 @@ impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vault")
             .field("protection", &self.protection)
-            .field("open", &self.key.get().is_some())
+            .field("open", &self.is_open())
             .finish_non_exhaustive()
     }
 }

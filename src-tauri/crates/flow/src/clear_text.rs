@@ -234,7 +234,9 @@ impl Look<'_> {
         };
         let named = Named::of_table(name).unwrap_or(Named::Plainly);
         for groups in matches(&NAMED, text) {
-            if let (Some(key), Some(value)) = (groups.get(2), groups.get(4))
+            let one_of =
+                |mut places: std::ops::RangeInclusive<usize>| places.find_map(|place| groups.get(place));
+            if let (Some(key), Some(value)) = (one_of(1..=4), one_of(5..=7))
                 && named.is_secret(key.as_str())
                 && is_literal(value.as_str())
             {
@@ -441,9 +443,13 @@ fn is_literal(text: &str) -> bool {
         && trimmed.parse::<f64>().is_err()
 }
 
-/// `name: "…"`, `name = '…'`, as JSON and code have it.
+/// `name: "…"`, `name = '…'`, as JSON and code have it. Each quote is written out: looking back for the same one again is
+/// what takes the time of reading a flow.
 static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    regex(r#"(["'`]?)([A-Za-z_$][A-Za-z0-9_$.-]*)\1\s*[:=]\s*(["'`])((?:\\.|(?!\3)[^\\\n])*)\3"#)
+    const NAME: &str = r"([A-Za-z_$][A-Za-z0-9_$.-]*)";
+    let name = format!("(?:\"{NAME}\"|'{NAME}'|`{NAME}`|{NAME})");
+    let value = r#"(?:"((?:\\.|[^"\\\n])*)"|'((?:\\.|[^'\\\n])*)'|`((?:\\.|[^`\\\n])*)`)"#;
+    regex(&format!(r"{name}\s*[:=]\s*{value}"))
 });
 
 /// A parameter in an address.

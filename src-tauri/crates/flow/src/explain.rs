@@ -83,6 +83,20 @@ enum Place<'p> {
     Item(usize, &'p str),
 }
 
+impl Place<'_> {
+    /// These reasons in one sentence. A step without one is where its flow begins.
+    fn why(self, reasons: &[String]) -> String {
+        let reasons = reasons.join(", ");
+        match (self, reasons.is_empty()) {
+            (Self::Item(item, label), true) => format!("For item {} of “{label}”", item + 1),
+            (Self::Item(item, label), false) => format!("For item {} of “{label}”: {reasons}", item + 1),
+            (Self::Run, true) => "The run begins with it".to_owned(),
+            (Self::Called, true) => "The called flow begins with it".to_owned(),
+            (_, false) => reasons,
+        }
+    }
+}
+
 /// Steps that one graph connects: a flow, or what lies in an Iteration for one item.
 struct Part<'p, 'a> {
     plan: &'p Plan,
@@ -213,20 +227,9 @@ impl Explaining<'_> {
             records => self.called(record, records),
         };
         Explained {
-            node_id: record.node_id().to_owned(),
-            label: record.node_label().to_owned(),
-            kind: nodes::title(record.kind()).to_owned(),
-            state: match record.status() {
-                RecordStatus::Finished => StepState::Finished,
-                RecordStatus::Stopped => StepState::Stopped,
-                RecordStatus::Error => StepState::Failed,
-            },
-            why: why_it_ran(part, seen, record),
-            item: record.item().map(|(index, _)| index),
-            record: Some(record),
-            state_before: before,
             follows,
             called,
+            ..recorded(record, before, why_it_ran(part, seen, record))
         }
     }
 
@@ -355,28 +358,36 @@ fn without_plan<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<Explai
     let mut before = None;
     let mut explained = Vec::new();
     for record in records {
+        let why = "The flow that it is part of is not here any more, so what led to it is not known";
         explained.push(Explained {
-            node_id: record.node_id().to_owned(),
-            label: record.node_label().to_owned(),
-            kind: nodes::title(record.kind()).to_owned(),
-            state: match record.status() {
-                RecordStatus::Finished => StepState::Finished,
-                RecordStatus::Stopped => StepState::Stopped,
-                RecordStatus::Error => StepState::Failed,
-            },
-            why: "The flow that it is part of is not here any more, so what led to it is not known"
-                .to_owned(),
-            item: record.item().map(|(index, _)| index),
-            record: Some(record),
-            state_before: before,
-            follows: None,
             called: without_plan(record.called()),
+            ..recorded(record, before, why.to_owned())
         });
         if record.error().is_none() {
             before = Some(record.state());
         }
     }
     explained
+}
+
+/// A step of which there is a record.
+fn recorded<'a>(record: &'a Record, state_before: Option<&'a Value>, why: String) -> Explained<'a> {
+    Explained {
+        node_id: record.node_id().to_owned(),
+        label: record.node_label().to_owned(),
+        kind: nodes::title(record.kind()).to_owned(),
+        state: match record.status() {
+            RecordStatus::Finished => StepState::Finished,
+            RecordStatus::Stopped => StepState::Stopped,
+            RecordStatus::Error => StepState::Failed,
+        },
+        why,
+        item: record.item().map(|(index, _)| index),
+        record: Some(record),
+        state_before,
+        follows: None,
+        called: Vec::new(),
+    }
 }
 
 fn not_run<'a>(part: &Part<'_, 'a>, index: usize, state: StepState, why: String) -> Explained<'a> {
@@ -433,14 +444,7 @@ fn why_it_ran(part: &Part<'_, '_>, seen: &Seen<'_>, record: &Record) -> String {
     } else if before.is_some_and(|last| last.error().is_some()) {
         reasons.push("it had failed and was tried again".to_owned());
     }
-    let reasons = reasons.join(", ");
-    match (part.place, reasons.is_empty()) {
-        (Place::Item(item, label), true) => format!("For item {} of “{label}”", item + 1),
-        (Place::Item(item, label), false) => format!("For item {} of “{label}”: {reasons}", item + 1),
-        (Place::Run, true) => "The run begins with it".to_owned(),
-        (Place::Called, true) => "The called flow begins with it".to_owned(),
-        (_, false) => reasons,
-    }
+    part.place.why(&reasons)
 }
 
 /// What is known of an edge.
@@ -521,19 +525,14 @@ fn not_run_yet<'a>(part: &Part<'_, 'a>, seen: &Seen<'a>) -> impl Iterator<Item =
         if state == StepState::NotReached {
             reasons.push("the run ended before it came to it".to_owned());
         }
-        let why = match part.place {
-            Place::Item(item, label) => format!("For item {} of “{label}”: {}", item + 1, reasons.join(", ")),
-            _ => reasons.join(", "),
-        };
-        explained.push(not_run(part, index, state, why));
+        explained.push(not_run(part, index, state, part.place.why(&reasons)));
     }
     explained.into_iter()
 }
 
 /// The output that a step took, as its record says.
 fn taken_by(record: &Record) -> Option<usize> {
-    let output = record.output();
-    let conditions = output.get("conditions")?.as_array()?;
+    let conditions = record.output.field("conditions")?.as_array()?;
     conditions
         .iter()
         .position(|condition| condition.get("isFulfilled") == Some(&Value::Bool(true)))

@@ -102,7 +102,8 @@ impl Body {
         }
     }
 
-    fn field(&self, name: &str) -> Option<&Value> {
+    /// A field of it, where it is no trigger.
+    pub(crate) fn field(&self, name: &str) -> Option<&Value> {
         match self {
             Self::Json(value) => value.get(name),
             _ => None,

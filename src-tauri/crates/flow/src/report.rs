@@ -1,6 +1,7 @@
 //! What somebody should know about a flow that can be imported: what it needs from the place where it runs, what will
 //! not do what it looks like, and where it goes another way than in Flowise.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_domain::display_line;
@@ -164,8 +165,7 @@ impl Plan {
 
     fn graph_findings(&self, findings: &mut Vec<Finding>) {
         let (graph, nodes) = (self.graph(), self.nodes());
-        let decided = graph.edges.iter().filter(|edge| edge.output.is_some());
-        let behind_decisions = reached(graph, decided.map(|edge| edge.target).collect());
+        let behind_decisions = behind_decisions(graph);
         for (index, node) in nodes.iter().enumerate() {
             if findings.len() >= FINDINGS {
                 return;
@@ -270,6 +270,12 @@ fn loops_that_lead_elsewhere(nodes: &[PlannedNode], graph: &Graph, findings: &mu
         );
         findings.push(finding(FindingKind::NoLoop, node, message));
     }
+}
+
+/// Which nodes lie behind a step that decides.
+fn behind_decisions(graph: &Graph) -> Vec<bool> {
+    let decided = graph.edges.iter().filter(|edge| edge.output.is_some());
+    reached(graph, decided.map(|edge| edge.target).collect())
 }
 
 /// Which nodes lie behind any of these, themselves included.
@@ -445,8 +451,7 @@ fn faults_and_differences(node: &PlannedNode, in_iteration: bool, findings: &mut
 
 /// What comes again by a Loop: questions in it, and branches that come together.
 fn loops_over(nodes: &[PlannedNode], graph: &Graph, findings: &mut Vec<Finding>) {
-    let decided = graph.edges.iter().filter(|edge| edge.output.is_some());
-    let mut behind_decisions = None;
+    let decided = LazyCell::new(|| behind_decisions(graph));
     for (index, node) in nodes.iter().enumerate() {
         let Some(target) = node.leads_back_to.filter(|_| findings.len() < FINDINGS) else {
             continue;
@@ -469,14 +474,12 @@ fn loops_over(nodes: &[PlannedNode], graph: &Graph, findings: &mut Vec<Finding>)
             );
             findings.push(finding(FindingKind::Differs("D1.14"), node, message));
         }
-        let behind_decisions = behind_decisions
-            .get_or_insert_with(|| reached(graph, decided.clone().map(|edge| edge.target).collect()));
         let join = again().find(|at| {
             let sources: BTreeSet<_> = graph.sources[*at]
                 .iter()
                 .filter(|source| behind[**source])
                 .collect();
-            sources.len() > 1 && !behind_decisions[*at]
+            sources.len() > 1 && !decided[*at]
         });
         if let Some(join) = join {
             let message = format!(

@@ -366,6 +366,17 @@ impl Headless {
         kib.expect("a peak in kB") * 1024
     }
 
+    /// Ends it in order.
+    ///
+    /// # Panics
+    /// If it does not end, or not cleanly.
+    #[track_caller]
+    pub fn end(mut self) {
+        self.terminate();
+        let status = self.wait(LIMIT);
+        assert!(status.success(), "it ends cleanly: {status}");
+    }
+
     /// SIGKILL, as a crash or a power cut would look to the host.
     ///
     /// # Panics

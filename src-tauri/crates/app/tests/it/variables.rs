@@ -63,6 +63,14 @@ async fn flows_read_variables_and_secrets_are_shown_nowhere() {
         answer["text"], "hello [REDACTED] {{ $vars.MISSING }}",
         "they outlive a restart"
     );
+    app.set_variable("KEY", change(VariableKind::Secret, "another s3cret"))
+        .await
+        .unwrap();
+    let answer = call(&app, &flow.summary.id, json!({})).await.unwrap();
+    assert_eq!(
+        answer["text"], "hello [REDACTED] {{ $vars.MISSING }}",
+        "a secret that changed is known at once"
+    );
     app.delete_variable("GREETING").await.unwrap();
     assert_eq!(
         app.delete_variable("GREETING").await.unwrap_err().code,

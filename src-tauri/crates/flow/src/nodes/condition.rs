@@ -17,22 +17,38 @@ use crate::template::{Field, Scope};
 use pattern::Pattern;
 pub use plain_text::plain_text;
 
-/// What rows can compare by.
-const OPERATIONS: [&str; 13] = [
-    "contains",
-    "notContains",
-    "startsWith",
-    "endsWith",
-    "equal",
-    "notEqual",
-    "smaller",
-    "smallerEqual",
-    "larger",
-    "largerEqual",
-    "isEmpty",
-    "notEmpty",
-    "regex",
+/// What a row compares by.
+type Compare = fn(&Row, &Operand<'_>, &Operand<'_>) -> Result<bool, String>;
+
+/// What rows can compare by, by its name.
+const OPERATIONS: [(&str, Compare); 13] = [
+    ("contains", |_, one, two| Ok(one.text().contains(&*two.text()))),
+    ("notContains", |_, one, two| {
+        Ok(!one.text().contains(&*two.text()))
+    }),
+    ("startsWith", |_, one, two| {
+        Ok(one.text().starts_with(&*two.text()))
+    }),
+    ("endsWith", |_, one, two| Ok(one.text().ends_with(&*two.text()))),
+    ("equal", |_, one, two| Ok(one.equals(two))),
+    ("notEqual", |_, one, two| Ok(!one.equals(two))),
+    ("smaller", |_, one, two| Ok(one.number() < two.number())),
+    ("smallerEqual", |_, one, two| Ok(one.number() <= two.number())),
+    ("larger", |_, one, two| Ok(one.number() > two.number())),
+    ("largerEqual", |_, one, two| Ok(one.number() >= two.number())),
+    ("isEmpty", |_, one, _| Ok(one.is_empty())),
+    ("notEmpty", |_, one, _| Ok(!one.is_empty())),
+    ("regex", |row, one, two| match &row.pattern {
+        Some(pattern) => matches(pattern.as_ref(), &one.text()),
+        None => matches(Pattern::read(&two.text()).as_ref(), &one.text()),
+    }),
 ];
+
+/// How rows compare by the operation of this name.
+fn compare_by(name: &str) -> Option<Compare> {
+    let known = OPERATIONS.iter().find(|(known, _)| *known == name);
+    known.map(|(_, compare)| *compare)
+}
 
 /// A Condition.
 #[derive(Debug)]
@@ -107,12 +123,13 @@ impl Node for Condition {
             Rows::Text(_) => return Vec::new(),
             Rows::Broken(message) => return vec![format!("cannot be evaluated: {message}.")],
         };
-        let operation = |row: &Row| {
-            let (_, field) = row.fields.iter().find(|(name, _)| name == "operation")?;
-            field.plain().map(|operation| js::text(operation).into_owned())
+        // One with a reference in it is known only when it runs.
+        let operation = |row: &Row| match row.fields.iter().find(|(name, _)| name == "operation") {
+            Some((_, field)) => field.plain().map(|operation| js::text(operation).into_owned()),
+            None => Some(String::new()),
         };
-        let unknown = rows.iter().map(|row| operation(row).unwrap_or_default());
-        let unknown = unknown.filter(|operation| !OPERATIONS.contains(&operation.as_str()));
+        let unknown = rows.iter().filter_map(operation);
+        let unknown = unknown.filter(|operation| compare_by(operation).is_none());
         unknown
             .map(|operation| format!("compares by “{operation}”, which is no operation that there is."))
             .collect()
@@ -324,25 +341,9 @@ fn holds(row: &Row, values: &Map<String, Value>) -> Result<bool, String> {
     let one = operand(kind, values.get("value1"));
     let two = operand(kind, values.get("value2"));
     let operation = values.get("operation").map(js::text).unwrap_or_default();
-    Ok(match &*operation {
-        "contains" => one.text().contains(&*two.text()),
-        "notContains" => !one.text().contains(&*two.text()),
-        "startsWith" => one.text().starts_with(&*two.text()),
-        "endsWith" => one.text().ends_with(&*two.text()),
-        "equal" => one.equals(&two),
-        "notEqual" => !one.equals(&two),
-        "smaller" => one.number() < two.number(),
-        "smallerEqual" => one.number() <= two.number(),
-        "larger" => one.number() > two.number(),
-        "largerEqual" => one.number() >= two.number(),
-        "isEmpty" => one.is_empty(),
-        "notEmpty" => !one.is_empty(),
-        "regex" => match &row.pattern {
-            Some(pattern) => matches(pattern.as_ref(), &one.text())?,
-            None => matches(Pattern::read(&two.text()).as_ref(), &one.text())?,
-        },
-        other => return Err(format!("Condition has no operation “{other}”")),
-    })
+    let compare =
+        compare_by(&operation).ok_or_else(|| format!("Condition has no operation “{operation}”"))?;
+    compare(row, &one, &two)
 }
 
 /// A pattern that is none matches nothing.

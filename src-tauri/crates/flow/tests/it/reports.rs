@@ -499,6 +499,17 @@ fn steps_that_can_only_fail_are_told() {
     }
 }
 
+#[test]
+fn an_operation_that_a_reference_names_is_known_only_when_it_runs() {
+    let rows =
+        json!([{"type": "string", "value1": "a", "operation": "{{ $webhook.body.how }}", "value2": "b"}]);
+    let plan = plan(
+        vec![start(json!({})), plain("c0", "Step", json!({"conditions": rows}))],
+        &[("s", "c0")],
+    );
+    assert_eq!(kinds(&plan), []);
+}
+
 /// The rows of `DEVIATIONS.md` that are marked there as told.
 #[test]
 fn what_single_steps_and_loops_do_differently_is_told_by_its_row() {
